@@ -1,0 +1,3 @@
+import { appBuild } from "../../tsup.preset.js";
+
+export default appBuild();

@@ -1,0 +1,148 @@
+import { SdError, type SdErrorCode } from "../kit/errors.js";
+
+/**
+ * What a failure of etcd means to us, whatever its status code.
+ *
+ * The code alone is ambiguous (8 is NOSPACE, "too many requests", a message too large, or too many pings;
+ * 14 is also every TLS error), so it is read together with the message.
+ */
+export type FailureKind =
+  /** No connection, or it broke. */
+  | "network"
+  /** The handshake failed: certificate, name, or a peer that does not speak TLS. */
+  | "tls"
+  /** No answer in time. */
+  | "timeout"
+  /** The member has no leader. */
+  | "no-leader"
+  /** The credentials are wrong or missing. */
+  | "auth"
+  /** The token has expired: authenticate again. */
+  | "token"
+  | "permission"
+  | "lease-not-found"
+  | "lease-exists"
+  | "compacted"
+  | "future-revision"
+  /** The store is full; nothing can be written until an operator acts. */
+  | "no-space"
+  | "overloaded"
+  /** The message exceeds a limit of the client or the server. */
+  | "too-large"
+  /** The request is malformed. */
+  | "invalid"
+  | "canceled"
+  | "unknown";
+
+/** How a call to etcd failed: the `cause` of the `SdError` that the transport throws. */
+export class EtcdFailure extends Error {
+  readonly kind: FailureKind;
+  /** The gRPC status code, if etcd or the connection gave one. */
+  readonly status: number | undefined;
+  readonly endpoint: string | undefined;
+
+  constructor(
+    kind: FailureKind,
+    message: string,
+    options: { readonly status?: number; readonly endpoint?: string; readonly cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "EtcdFailure";
+    this.kind = kind;
+    this.status = options.status;
+    this.endpoint = options.endpoint;
+  }
+}
+
+const codeByKind: Partial<Record<FailureKind, SdErrorCode>> = {
+  auth: "SD_PERMISSION",
+  permission: "SD_PERMISSION",
+  "lease-not-found": "SD_LEASE_LOST",
+  compacted: "SD_COMPACTED",
+  invalid: "SD_INVALID_ARGUMENT",
+};
+
+/** Wraps a failure in the `SdError` that callers see. */
+export function failureError(failure: EtcdFailure): SdError {
+  const where = failure.endpoint === undefined ? "" : ` (${failure.endpoint})`;
+  return new SdError(codeByKind[failure.kind] ?? "SD_UNAVAILABLE", `${failure.message}${where}`, {
+    cause: failure,
+  });
+}
+
+/** What kind of failure an error of the transport is; `undefined` for anything else. */
+export function failureOf(error: unknown): FailureKind | undefined {
+  if (!SdError.is(error)) return undefined;
+  const cause = error.cause;
+  return cause instanceof Error && cause.name === "EtcdFailure" ? (cause as EtcdFailure).kind : undefined;
+}
+
+/** Kinds with which etcd says that it did *not* do what was asked. After any other, it may have. */
+const refusals: ReadonlySet<FailureKind> = new Set<FailureKind>([
+  "auth",
+  "token",
+  "permission",
+  "lease-not-found",
+  "lease-exists",
+  "compacted",
+  "future-revision",
+  "no-space",
+  "invalid",
+]);
+
+/** Whether a failed write certainly was not applied. If not, read back before believing anything. */
+export function isRefusal(error: unknown): boolean {
+  const kind = failureOf(error);
+  return kind !== undefined && refusals.has(kind);
+}
+
+/** Failures that last until an operator acts; loops retry them slowly. */
+const lasting: ReadonlySet<FailureKind> = new Set<FailureKind>(["auth", "permission", "no-space", "invalid"]);
+
+/** Whether only an operator can end this failure. */
+export function isLasting(error: unknown): boolean {
+  const kind = failureOf(error);
+  return kind !== undefined && lasting.has(kind);
+}
+
+/** Reads a gRPC status of etcd. The table is from etcd's `api/v3rpc/rpctypes/error.go`. */
+export function classify(status: number, message: string): FailureKind {
+  const says = (text: string): boolean => message.includes(text);
+  if (says("requested lease not found")) return "lease-not-found";
+  if (says("lease already exists")) return "lease-exists";
+  if (says("required revision has been compacted")) return "compacted";
+  if (says("future revision")) return "future-revision";
+  if (says("database space exceeded")) return "no-space";
+  if (says("too many requests")) return "overloaded";
+  if (says("larger than max") || says("request is too large")) return "too-large";
+  if (says("invalid auth token") || says("revision of auth store is old")) return "token";
+  if (says("user name is empty") || says("authentication failed") || says("user name not found"))
+    return "auth";
+  if (says("permission denied")) return "permission";
+  if (says("no leader")) return "no-leader";
+  switch (status) {
+    case 1:
+      return "canceled";
+    case 3:
+      return "invalid";
+    case 4:
+      return "timeout";
+    case 7:
+      return "permission";
+    case 8:
+      return "overloaded";
+    case 14:
+      return isTls(message) ? "tls" : "network";
+    case 16:
+      return "token";
+    default:
+      return "unknown";
+  }
+}
+
+/** grpc-js reports a failed handshake as UNAVAILABLE with OpenSSL's or Node's words. */
+function isTls(message: string): boolean {
+  return /certificate|self[- ]signed|SSL|TLS|ERR_TLS|altname|unable to verify|wrong version number/i.test(
+    message,
+  );
+}

@@ -1,0 +1,67 @@
+import type {
+  GrantRequest,
+  GrantResponse,
+  KeepAliveRequest,
+  KeepAliveResponse,
+  LeaseId,
+  RangeRequest,
+  RangeResponse,
+  RevokeResponse,
+  TxnRequest,
+  TxnResponse,
+  WatchRequest,
+  WatchResponse,
+} from "./types.js";
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** The whole call, connecting included. Default 5000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** What a stream tells its owner. Nothing is called after `onEnd`, nor after `cancel()`. */
+export interface StreamHandlers<Response> {
+  /** Called in the order of arrival, synchronously from the socket's read. */
+  onMessage(response: Response): void;
+  /** The stream is over, with the reason as an `SdError`. Called once, unless the owner canceled first. */
+  onEnd(error: unknown): void;
+}
+
+/** An open two-way stream to one etcd member. */
+export interface DuplexStream<Request> {
+  /** The member's address as configured. */
+  readonly endpoint: string;
+  /** Sends in order; silently dropped once the stream is over. */
+  send(request: Request): void;
+  /**
+   * Ends the stream at once and for good.
+   *
+   * @param suspect the member is why: it did not answer. It is asked last from now on, and its connection
+   *   is not used again.
+   */
+  cancel(options?: { readonly suspect?: boolean }): void;
+}
+
+/**
+ * The port to etcd: four calls and two streams. Everything above is written against this.
+ *
+ * - Every call is bounded by `timeoutMs`, and by `signal` (rejects with its reason).
+ * - A call is sent at most once. Before it is sent, unreachable members are passed over.
+ * - Every other failure is an `SdError` whose `cause` is an `EtcdFailure`; see `failureOf()`.
+ * - After `close()` everything rejects with `SD_CLOSED`.
+ */
+export interface EtcdTransport {
+  range(request: RangeRequest, options?: CallOptions): Promise<RangeResponse>;
+  txn(request: TxnRequest, options?: CallOptions): Promise<TxnResponse>;
+  grant(request: GrantRequest, options?: CallOptions): Promise<GrantResponse>;
+  revoke(id: LeaseId, options?: CallOptions): Promise<RevokeResponse>;
+  /** Opens a stream of lease renewals. Resolves once it can be written to. */
+  keepAlive(
+    handlers: StreamHandlers<KeepAliveResponse>,
+    options?: CallOptions,
+  ): Promise<DuplexStream<KeepAliveRequest>>;
+  /** Opens a stream of watches. Resolves once it can be written to. */
+  watch(handlers: StreamHandlers<WatchResponse>, options?: CallOptions): Promise<DuplexStream<WatchRequest>>;
+  /** Ends all calls, streams and connections. Idempotent. */
+  close(): Promise<void>;
+}

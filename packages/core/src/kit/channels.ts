@@ -1,0 +1,37 @@
+import { channel } from "node:diagnostics_channel";
+
+/**
+ * What the packages tell, by channel name (`sd:<noun>:<participle>`).
+ *
+ * Payloads carry ids, revisions and durations, never credentials or values.
+ * Subscribe with `diagnostics_channel.subscribe(name, listener)`; unheard channels cost one property read.
+ */
+export interface SdChannels {
+  "sd:connection:opened": { readonly endpoint: string; readonly lane: string; readonly durationMs: number };
+  "sd:connection:failed": { readonly endpoint: string; readonly lane: string; readonly error: unknown };
+  "sd:connection:closed": { readonly endpoint: string; readonly lane: string };
+  "sd:lease:granted": { readonly leaseId: bigint; readonly ttlSeconds: number };
+  "sd:lease:renewed": { readonly leaseId: bigint; readonly ttlSeconds: number; readonly durationMs: number };
+  "sd:lease:lost": { readonly leaseId: bigint; readonly reason: string };
+  "sd:keepalive:interrupted": { readonly error: unknown; readonly leases: number };
+  "sd:watch:interrupted": { readonly error: unknown; readonly watches: number };
+  "sd:reflector:listed": {
+    readonly prefix: string;
+    readonly revision: number;
+    readonly keys: number;
+    readonly durationMs: number;
+  };
+  "sd:reflector:failed": { readonly prefix: string; readonly error: unknown };
+  "sd:registration:registered": { readonly key: string; readonly leaseId: bigint; readonly revision: number };
+  "sd:registration:failed": { readonly key: string; readonly error: unknown };
+  "sd:instance:rejected": { readonly key: string; readonly error: unknown };
+  "sd:listener:failed": { readonly error: unknown };
+}
+
+/** Publishes `payload()` on `name`, built only if somebody listens. Tells whether somebody did. */
+export function publish<Name extends keyof SdChannels>(name: Name, payload: () => SdChannels[Name]): boolean {
+  const target = channel(name);
+  if (!target.hasSubscribers) return false;
+  target.publish(payload());
+  return true;
+}

@@ -1,0 +1,53 @@
+/** A pending timer; disposing cancels it, and is harmless after it fired. */
+export type Timer = Disposable;
+
+/**
+ * The only source of time. Monotonic: it never jumps with the wall clock.
+ *
+ * Tests inject a manual one; nothing outside this file reads the time of the machine.
+ */
+export interface Clock {
+  /** Milliseconds since an arbitrary start; never decreases. */
+  now(): number;
+  /**
+   * Calls `fire` once, at least `delayMs` from now, unless disposed before.
+   * A pending timer does not keep the process alive.
+   */
+  setTimer(delayMs: number, fire: () => void): Timer;
+}
+
+/** Above this, Node fires at once instead of late. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** The machine's monotonic clock. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  setTimer(delayMs, fire) {
+    const handle = setTimeout(fire, Math.min(Math.max(0, delayMs), MAX_TIMER_MS));
+    handle.unref();
+    return { [Symbol.dispose]: () => clearTimeout(handle) };
+  },
+};
+
+/**
+ * Resolves `delayMs` from now.
+ *
+ * @throws `signal.reason` as soon as `signal` aborts.
+ */
+export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const timer = clock.setTimer(delayMs, () => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    });
+    const onAbort = (): void => {
+      timer[Symbol.dispose]();
+      reject(signal?.reason);
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}

@@ -1,0 +1,86 @@
+import type { Clock } from "./clock.js";
+
+/** A controller whose signal also follows others, until it is disposed. */
+export interface LinkedController extends Disposable {
+  readonly signal: AbortSignal;
+  abort(reason?: unknown): void;
+}
+
+/**
+ * Makes a signal that aborts with the first of `sources`, and that can be unlinked.
+ *
+ * Dispose it when the call is over. `AbortSignal.any()` has no such way back: on a signal that outlives
+ * the call it leaks on Node 20 (https://github.com/nodejs/node/issues/54614).
+ */
+export function linkSignals(...sources: (AbortSignal | undefined)[]): LinkedController {
+  const controller = new AbortController();
+  const undo: (() => void)[] = [];
+  const unlink = (): void => {
+    for (const step of undo.splice(0)) step();
+  };
+  for (const source of sources) {
+    if (!source) continue;
+    if (source.aborted) {
+      controller.abort(source.reason);
+      break;
+    }
+    const follow = (): void => {
+      unlink();
+      controller.abort(source.reason);
+    };
+    source.addEventListener("abort", follow, { once: true });
+    undo.push(() => source.removeEventListener("abort", follow));
+  }
+  if (controller.signal.aborted) unlink();
+  return {
+    signal: controller.signal,
+    abort: (reason) => {
+      unlink();
+      controller.abort(reason);
+    },
+    [Symbol.dispose]: unlink,
+  };
+}
+
+/**
+ * Waits for `work`, but not past `signal` or `timeoutMs`; the work itself goes on.
+ *
+ * @throws `signal.reason` on abort, `onTimeout()` when the time is over, whatever `work` throws.
+ */
+export function waitFor<T>(
+  work: Promise<T>,
+  {
+    clock,
+    timeoutMs,
+    onTimeout,
+    signal,
+  }: {
+    readonly clock?: Clock;
+    readonly timeoutMs?: number | undefined;
+    readonly onTimeout?: () => unknown;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      work.catch(() => {});
+      reject(signal.reason);
+      return;
+    }
+    const onAbort = (): void => settle(() => reject(signal?.reason));
+    const timer =
+      clock && timeoutMs !== undefined
+        ? clock.setTimer(timeoutMs, () => settle(() => reject(onTimeout?.())))
+        : undefined;
+    const settle = (finish: () => void): void => {
+      timer?.[Symbol.dispose]();
+      signal?.removeEventListener("abort", onAbort);
+      finish();
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    work.then(
+      (value) => settle(() => resolve(value)),
+      (error) => settle(() => reject(error)),
+    );
+  });
+}

@@ -1,0 +1,33 @@
+import { defineConfig } from "vitest/config";
+
+const conditions = ["@sd/source", "module", "import", "node", "default"];
+
+/** Siblings are read from their sources: tests need no build (apps excepted, which run as processes). */
+const source = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } };
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        ...source,
+        test: {
+          name: "unit",
+          include: ["{packages,apps,tools}/**/*.test.{ts,mjs}"],
+          exclude: ["**/node_modules/**", "**/*.integration.test.ts"],
+          testTimeout: 10_000,
+        },
+      },
+      {
+        ...source,
+        test: {
+          name: "integration",
+          include: ["{packages,apps}/*/test/**/*.integration.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          // Real processes and real time: two files at once is what two cores bear.
+          maxWorkers: 2,
+        },
+      },
+    ],
+  },
+});
