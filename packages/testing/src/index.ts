@@ -1,1 +1,18 @@
-export {};
+export { type EventuallyOptions, eventually } from "./check/eventually.js";
+export { type LeakCheck, type LeakCheckOptions, leakCheck } from "./check/leak-check.js";
+export { ManualClock } from "./clock/manual-clock.js";
+export { type EtcdBinary, etcdBinaries } from "./etcd/etcd-binaries.js";
+export { EtcdProcess, type EtcdProcessOptions } from "./etcd/etcd-process.js";
+export type { AnswerVerb, Call, Requests, RequestVerb, Verb } from "./memory/calls.js";
+export { MemoryEtcd, type MemoryEtcdOptions } from "./memory/memory-etcd.js";
+export {
+  type Exit,
+  type Line,
+  type LineWait,
+  NodeChild,
+  type NodeOptions,
+  startNode,
+} from "./process/child.js";
+export { type DownstreamListener, FaultProxy, type FaultProxyOptions } from "./proxy/fault-proxy.js";
+export type { Direction, ProxiedConnection } from "./proxy/proxied-connection.js";
+export { fixedRandom, SeededRandom } from "./random/seeded-random.js";

@@ -1,0 +1,36 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { cleanEnv, findEtcd } from "./binaries.js";
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+describe("findEtcd", () => {
+  it("tells how to get an etcd if there is none", () => {
+    vi.stubEnv("SD_ETCD_BIN", "");
+    vi.stubEnv("PATH", "/nowhere");
+    expect(() => findEtcd()).toThrow(/npm test.*SD_ETCD_BIN/);
+  });
+
+  it("prefers the argument, then SD_ETCD_BIN, and does not look further", () => {
+    vi.stubEnv("SD_ETCD_BIN", "/nowhere/etcd");
+    expect(findEtcd(process.execPath)).toBe(process.execPath);
+    expect(() => findEtcd()).toThrow("SD_ETCD_BIN is not an executable file: /nowhere/etcd");
+    vi.stubEnv("SD_ETCD_BIN", process.execPath);
+    expect(findEtcd()).toBe(process.execPath);
+  });
+});
+
+describe("cleanEnv", () => {
+  it("hides what etcd would take for flags, and nothing else", () => {
+    vi.stubEnv("ETCD_NAME", "x");
+    vi.stubEnv("ETCDCTL_ENDPOINTS", "x");
+    vi.stubEnv("SD_ETCD_BIN", "kept");
+    const env = cleanEnv();
+    expect([env["ETCD_NAME"], env["ETCDCTL_ENDPOINTS"], env["SD_ETCD_BIN"]]).toEqual([
+      undefined,
+      undefined,
+      "kept",
+    ]);
+  });
+});

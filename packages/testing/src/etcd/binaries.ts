@@ -1,0 +1,79 @@
+import { execFile } from "node:child_process";
+import { accessSync, constants, statSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/**
+ * Finds the etcd binary: `binary` if given, else the variable `SD_ETCD_BIN`, else the `PATH`.
+ *
+ * @throws Error that tells how to get one.
+ */
+export function findEtcd(binary?: string): string {
+  if (binary !== undefined) return checked(binary, "binary");
+  const named = process.env["SD_ETCD_BIN"];
+  if (named) return checked(named, "SD_ETCD_BIN");
+  const found = inPath("etcd");
+  if (found) return found;
+  throw new Error(
+    "no etcd binary: run the tests by `npm test`, which provides one, set SD_ETCD_BIN to the path of one, or install etcd in the PATH",
+  );
+}
+
+/**
+ * Finds the etcdctl binary: the variable `SD_ETCDCTL`, else beside `etcd`, else the `PATH`.
+ *
+ * @throws Error that tells how to get one.
+ */
+export function findEtcdctl(etcd: string): string {
+  const named = process.env["SD_ETCDCTL"];
+  if (named) return checked(named, "SD_ETCDCTL");
+  const beside = join(dirname(etcd), "etcdctl");
+  if (isExecutable(beside)) return beside;
+  const found = inPath("etcdctl");
+  if (found) return found;
+  throw new Error(`no etcdctl binary: put one beside ${etcd}, or set SD_ETCDCTL to the path of one`);
+}
+
+/** The version that a binary of etcd reports, like `3.5.16`. */
+export async function etcdVersion(etcd: string): Promise<string> {
+  const { stdout } = await run(etcd, ["--version"], { env: cleanEnv() });
+  const version = /etcd Version: (\S+)/.exec(stdout)?.[1];
+  if (version === undefined) throw new Error(`${etcd} --version said no version: ${stdout}`);
+  return version;
+}
+
+/** Runs a program to its end and returns what it wrote to stdout. @throws Error with its stderr. */
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<string> {
+  const { stdout } = await run(program, args, { env: { ...cleanEnv(), ...env }, maxBuffer: 256 * 2 ** 20 });
+  return stdout;
+}
+
+/** The environment without the variables that etcd and etcdctl take for flags. */
+export function cleanEnv(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^ETCD(CTL)?_/.test(name)));
+}
+
+function checked(path: string, source: string): string {
+  if (!isExecutable(path)) throw new Error(`${source} is not an executable file: ${path}`);
+  return path;
+}
+
+function inPath(name: string): string | undefined {
+  const directories = (process.env["PATH"] ?? "").split(delimiter).filter((directory) => directory !== "");
+  return directories.map((directory) => join(directory, name)).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,42 @@
+import type {
+  GrantRequest,
+  KeepAliveRequest,
+  LeaseId,
+  RangeRequest,
+  TxnRequest,
+  WatchRequest,
+} from "@sd/core";
+
+/** What a client asked, by verb: four calls, the opening of two kinds of stream, and what is sent on them. */
+export interface Requests {
+  readonly range: RangeRequest;
+  readonly txn: TxnRequest;
+  readonly grant: GrantRequest;
+  readonly revoke: { readonly id: LeaseId };
+  /** A stream of renewals is opened. */
+  readonly keepAlive: undefined;
+  /** A stream of watches is opened. */
+  readonly watch: undefined;
+  readonly renew: KeepAliveRequest;
+  readonly watchRequest: WatchRequest;
+  /** A client ends one of its streams. */
+  readonly cancel: { readonly stream: "keepAlive" | "watch"; readonly suspect: boolean };
+}
+
+/** A name of what clients do. */
+export type Verb = keyof Requests;
+
+/** What can be dropped on its way to etcd. */
+export type RequestVerb = Exclude<Verb, "watchRequest" | "cancel">;
+
+/** What etcd answers, and what can be lost on its way back. */
+export type AnswerVerb = Exclude<RequestVerb, "keepAlive" | "watch">;
+
+/** One entry of the log: what was asked, by which client, and when by the clock. */
+export interface Call<V extends Verb = Verb> {
+  readonly verb: V;
+  readonly request: Requests[V];
+  /** The number of the transport, from 1 in the order of `transport()`. */
+  readonly client: number;
+  readonly at: number;
+}

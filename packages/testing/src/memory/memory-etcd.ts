@@ -1,0 +1,232 @@
+import type {
+  Clock,
+  EtcdTransport,
+  KeyValue,
+  LeaseId,
+  RangeRequest,
+  RangeResponse,
+  WatchEvent,
+} from "@sd/core";
+import type { AnswerVerb, Call, RequestVerb, Verb } from "./calls.js";
+import { HeldMessages } from "./held-messages.js";
+import { keyText, toBytes } from "./keys.js";
+import { MemoryServer, type MemoryServerOptions } from "./memory-server.js";
+import { MemoryTransport } from "./memory-transport.js";
+import { Network } from "./network.js";
+
+/** How a `MemoryEtcd` differs from the default. */
+export type MemoryEtcdOptions = MemoryServerOptions;
+
+/**
+ * One etcd member in memory, behind the port `EtcdTransport`, on a clock that the test moves.
+ *
+ * Revisions, leases, transactions, watches and errors are as etcd's; what is left out is what the port cannot
+ * ask for. Answers come in microtasks in the order of the requests; a lease ends when its TTL has passed on
+ * the clock; a watch that starts in the past catches up by timers. One seed, one run. Close it, or the timers
+ * of its leases stay.
+ *
+ * The methods that write (`put`, `delete`, ...) are another client's doing: they take effect at once, also
+ * while it is frozen or refusing; who watches hears of it later.
+ */
+export class MemoryEtcd {
+  readonly #server: MemoryServer;
+  readonly #network = new Network();
+  readonly #held = new HeldMessages();
+  readonly #streams = new Set<object>();
+  readonly #calls: Call[] = [];
+  readonly #transports: MemoryTransport[] = [];
+
+  constructor(options: MemoryEtcdOptions) {
+    this.#server = new MemoryServer(options);
+  }
+
+  /** A new client of this store. Its timeouts run on `clock`, by default the store's. */
+  transport({ clock = this.#server.clock }: { readonly clock?: Clock } = {}): EtcdTransport {
+    const client = this.#transports.length + 1;
+    const transport = new MemoryTransport(
+      {
+        server: this.#server,
+        network: this.#network,
+        held: this.#held,
+        streams: this.#streams,
+        log: (verb, request) =>
+          void this.#calls.push({ verb, request, client, at: this.#server.clock.now() }),
+      },
+      clock,
+    );
+    this.#transports.push(transport);
+    return transport;
+  }
+
+  /** All that clients have asked for, refused and dropped requests included. Grows until `clearCalls()`. */
+  get calls(): readonly Call[] {
+    return this.#calls;
+  }
+
+  /** The entries of `calls` with one verb. */
+  callsOf<V extends Verb>(verb: V): Call<V>[] {
+    return this.#calls.filter((call): call is Call<V> => call.verb === verb);
+  }
+
+  clearCalls(): void {
+    this.#calls.length = 0;
+  }
+
+  /** How many streams are open, of all clients. */
+  get openStreams(): number {
+    return this.#streams.size;
+  }
+
+  get revision(): number {
+    return this.#server.store.revision;
+  }
+
+  /** Every change since the store began or was wiped, compacted ones included. */
+  get events(): readonly WatchEvent[] {
+    return this.#server.store.events;
+  }
+
+  /** The leases that live. */
+  get leases(): readonly LeaseId[] {
+    return this.#server.leases.ids;
+  }
+
+  get(key: string | Uint8Array): KeyValue | undefined {
+    return this.#server.get(keyText(toBytes(key)));
+  }
+
+  /** Reads as a client would, at once. */
+  range(request: RangeRequest): RangeResponse {
+    return this.#server.range(request);
+  }
+
+  /**
+   * Writes a key, bound to `lease` if given. Returns the revision.
+   *
+   * @throws SdError `SD_LEASE_LOST` if there is no such lease.
+   */
+  put(
+    key: string | Uint8Array,
+    value: string | Uint8Array,
+    { lease = 0n }: { readonly lease?: LeaseId } = {},
+  ): number {
+    const operation = { type: "put", key: toBytes(key), value: toBytes(value), lease } as const;
+    return this.#server.txn({ compare: [], success: [operation], failure: [] }).header.revision;
+  }
+
+  /** Deletes a key, if it is there. Returns the revision. */
+  delete(key: string | Uint8Array): number {
+    const operation = { type: "delete", key: toBytes(key) } as const;
+    return this.#server.txn({ compare: [], success: [operation], failure: [] }).header.revision;
+  }
+
+  /** Ends a lease as if its TTL had passed. @throws SdError `SD_LEASE_LOST` if there is no such lease. */
+  expireLease(id: LeaseId): void {
+    this.#server.revoke(id);
+  }
+
+  /** Ends a lease as an operator does. @throws SdError `SD_LEASE_LOST` if there is no such lease. */
+  revokeLease(id: LeaseId): void {
+    this.#server.revoke(id);
+  }
+
+  /** Forgets the history before `revision`. @throws SdError as etcd does. */
+  compact(revision: number): void {
+    this.#server.store.compact(revision);
+  }
+
+  /** Ends every stream and every waiting call with a network error. What was under way is lost, both ways. */
+  cut(): void {
+    this.#network.cut();
+  }
+
+  /** From now on new calls and streams fail with a network error; open streams stay. */
+  refuse(): void {
+    this.#network.isRefusing = true;
+  }
+
+  /** Ends `refuse()`. */
+  accept(): void {
+    this.#network.isRefusing = false;
+  }
+
+  /**
+   * Stops answering, as by SIGSTOP: requests and streams are accepted, and nothing comes back. Nothing
+   * expires.
+   */
+  freeze(): void {
+    this.#network.freeze();
+    this.#server.leases.pause();
+  }
+
+  /**
+   * Ends `freeze()`: what has run down expires, then what was asked meanwhile is done and answered in order.
+   * That includes calls whose clients have given up.
+   */
+  thaw(): void {
+    if (!this.#network.isFrozen) return;
+    this.#server.leases.resume();
+    this.#network.thaw();
+  }
+
+  /** Dies at once: `cut()` and `refuse()`; nothing expires until `restart()`. */
+  kill(): void {
+    this.cut();
+    this.refuse();
+    this.#network.thaw();
+    this.#server.leases.pause();
+  }
+
+  /** Comes back with its data after `kill()`: every lease has its full TTL again, as after an election. */
+  restart(): void {
+    this.#server.elect();
+    this.#server.leases.resume();
+    this.accept();
+  }
+
+  /**
+   * Loses its data: cuts everything and begins again at revision 1.
+   *
+   * The ids of cluster and member stay the same, as those of an etcd started with the same flags on an empty
+   * directory; `newCluster` changes the cluster's.
+   */
+  wipe({ newCluster = false }: { readonly newCluster?: boolean } = {}): void {
+    this.cut();
+    this.#server.wipe(newCluster);
+  }
+
+  /** Fails the next request of this kind before it reaches etcd. A dropped renewal is only not answered. */
+  dropNextRequest(verb: RequestVerb): void {
+    this.#network.dropNext(verb);
+  }
+
+  /** Does what the next request of this kind asks, but fails it. A lost renewal is only not answered. */
+  loseNextAnswer(verb: AnswerVerb): void {
+    this.#network.loseNext(verb);
+  }
+
+  /** Holds back watch messages that carry events, and what follows them on their stream. */
+  holdWatchEvents(): void {
+    this.#held.hold();
+  }
+
+  /** How many watch messages are held back. */
+  get heldWatchMessages(): number {
+    return this.#held.size;
+  }
+
+  /** Lets the next `count` held messages go, oldest first; without `count` all, and holds no more. */
+  releaseWatchEvents(count?: number): void {
+    this.#held.release(count);
+  }
+
+  /** Closes all its transports and stops the timers of its leases. */
+  async close(): Promise<void> {
+    await Promise.all(this.#transports.map((transport) => transport.close()));
+    this.#server.leases.clear();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
