@@ -34,23 +34,29 @@ export type FailureKind =
   | "canceled"
   | "unknown";
 
+export interface EtcdFailureOptions {
+  readonly status?: number | undefined;
+  readonly endpoint?: string | undefined;
+  readonly isSent?: boolean;
+  readonly cause?: unknown;
+}
+
 /** How a call to etcd failed: the `cause` of the `SdError` that the transport throws. */
 export class EtcdFailure extends Error {
   readonly kind: FailureKind;
   /** The gRPC status code, if etcd or the connection gave one. */
   readonly status: number | undefined;
   readonly endpoint: string | undefined;
+  /** Whether the request may have left us. If not, no member was reached, and nothing has happened. */
+  readonly isSent: boolean;
 
-  constructor(
-    kind: FailureKind,
-    message: string,
-    options: { readonly status?: number; readonly endpoint?: string; readonly cause?: unknown } = {},
-  ) {
+  constructor(kind: FailureKind, message: string, options: EtcdFailureOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "EtcdFailure";
     this.kind = kind;
     this.status = options.status;
     this.endpoint = options.endpoint;
+    this.isSent = options.isSent ?? true;
   }
 }
 
@@ -72,9 +78,24 @@ export function failureError(failure: EtcdFailure): SdError {
 
 /** What kind of failure an error of the transport is; `undefined` for anything else. */
 export function failureOf(error: unknown): FailureKind | undefined {
+  return causeOf(error)?.kind;
+}
+
+function causeOf(error: unknown): EtcdFailure | undefined {
   if (!SdError.is(error)) return undefined;
-  const cause = error.cause;
-  return cause instanceof Error && cause.name === "EtcdFailure" ? (cause as EtcdFailure).kind : undefined;
+  const { cause } = error;
+  // By name, as a transport may have another copy of this class.
+  return cause instanceof Error && cause.name === "EtcdFailure" ? (cause as EtcdFailure) : undefined;
+}
+
+/** The same error, of a call that was not sent. */
+export function unsent(error: unknown): unknown {
+  const cause = causeOf(error);
+  if (!cause?.isSent) return error;
+  const { kind, message, status, endpoint } = cause;
+  return failureError(
+    new EtcdFailure(kind, message, { status, endpoint, cause: cause.cause, isSent: false }),
+  );
 }
 
 /** Kinds with which etcd says that it did *not* do what was asked. After any other, it may have. */
@@ -91,9 +112,9 @@ const refusals: ReadonlySet<FailureKind> = new Set<FailureKind>([
 ]);
 
 /** Whether a failed write certainly was not applied. If not, read back before believing anything. */
-export function isRefusal(error: unknown): boolean {
-  const kind = failureOf(error);
-  return kind !== undefined && refusals.has(kind);
+export function isNotApplied(error: unknown): boolean {
+  const cause = causeOf(error);
+  return cause !== undefined && (!cause.isSent || refusals.has(cause.kind));
 }
 
 /** Failures that last until an operator acts; loops retry them slowly. */
@@ -112,6 +133,7 @@ export function classify(status: number, message: string): FailureKind {
   if (says("lease already exists")) return "lease-exists";
   if (says("required revision has been compacted")) return "compacted";
   if (says("future revision")) return "future-revision";
+  if (says("too large lease TTL")) return "invalid";
   if (says("database space exceeded")) return "no-space";
   if (says("too many requests")) return "overloaded";
   if (says("larger than max") || says("request is too large")) return "too-large";

@@ -29,6 +29,12 @@ export const systemClock: Clock = {
   },
 };
 
+/** Keeps the process alive until disposed, as a listening server does. */
+export function holdProcess(): Disposable {
+  const handle = setInterval(() => {}, MAX_TIMER_MS);
+  return { [Symbol.dispose]: () => clearInterval(handle) };
+}
+
 /**
  * Resolves `delayMs` from now.
  *

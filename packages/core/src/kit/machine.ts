@@ -1,5 +1,5 @@
 import { publish } from "./channels.js";
-import { SdError } from "./errors.js";
+import { describe, SdError } from "./errors.js";
 
 /** A state: a union member tagged by `status`. */
 export interface Tagged {
@@ -86,7 +86,8 @@ export class Listeners<Args extends unknown[]> {
       try {
         call(...args);
       } catch (error) {
-        if (!publish("sd:listener:failed", () => ({ error }))) process.emitWarning(error as Error);
+        if (publish("sd:listener:failed", () => ({ error }))) continue;
+        process.emitWarning(error instanceof Error ? error : `a listener threw ${describe(error)}`);
       }
     }
   }

@@ -1,74 +1,90 @@
-/**
- * One reader's box: the writer never waits, the reader gets what the box has kept.
- *
- * What a slow reader loses is decided by `merge`, which folds a new item into those not yet read.
- * Reading is by `for await`; it ends after `close()` once the box is empty, or when the signal aborts.
- */
-export class Mailbox<T> implements AsyncIterable<T> {
-  readonly #merge: (waiting: T[], item: T) => void;
-  readonly #waiting: T[] = [];
-  readonly #onEnd: () => void;
-  #wake: (() => void) | undefined;
-  #closed = false;
+/** What a mailbox keeps for its reader. It decides what a slow reader loses. */
+export interface Queue<News, Item = News> {
+  put(news: News): void;
+  /** Takes the next item out; `undefined` if there is none. */
+  take(): Item | undefined;
+  clear(): void;
+}
 
-  /**
-   * @param merge puts `item` into `waiting`, in place.
-   * @param onEnd called once, when the reader has gone or the box is closed.
-   */
-  constructor(merge: (waiting: T[], item: T) => void, onEnd: () => void = () => {}) {
-    this.#merge = merge;
-    let ended = false;
-    this.#onEnd = () => {
-      if (ended) return;
-      ended = true;
-      onEnd();
+/** Keeps the newest item only. */
+export function newestOnly<T>(): Queue<T> {
+  let newest: T | undefined;
+  const take = (): T | undefined => {
+    const item = newest;
+    newest = undefined;
+    return item;
+  };
+  const put = (item: T): void => {
+    newest = item;
+  };
+  return { put, take, clear: () => void take() };
+}
+
+/**
+ * One reader's box: the writer never waits, the reader gets what the queue has kept.
+ *
+ * It is read once, by one reader. The reading ends after `close()`, once the queue is empty, and throws
+ * `signal.reason` when its signal aborts.
+ */
+export class Mailbox<News, Item = News> {
+  readonly #queue: Queue<News, Item>;
+  #onEnd: (() => void) | undefined;
+  /** Readings that wait: one, unless somebody asks for two items at once. */
+  readonly #waiting: (() => void)[] = [];
+  #isClosed = false;
+
+  /** @param onEnd called once, when the reader has gone or the box is closed. */
+  constructor(queue: Queue<News, Item>, onEnd?: () => void) {
+    this.#queue = queue;
+    this.#onEnd = onEnd;
+  }
+
+  put(news: News): void {
+    if (this.#isClosed) return;
+    this.#queue.put(news);
+    this.#wake();
+  }
+
+  /** Ends the reading after what the queue still holds. */
+  close(): void {
+    this.#isClosed = true;
+    this.#onEnd?.();
+    this.#onEnd = undefined;
+    this.#wake();
+  }
+
+  /** The reading. Nothing is read ahead: an item stays in the queue until it is asked for. */
+  read(signal?: AbortSignal): AsyncIterableIterator<Item> {
+    const onAbort = (): void => this.#wake();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const end = (): IteratorResult<Item> => {
+      signal?.removeEventListener("abort", onAbort);
+      this.close();
+      this.#queue.clear();
+      return { done: true, value: undefined };
+    };
+    const next = async (): Promise<IteratorResult<Item>> => {
+      for (;;) {
+        if (signal?.aborted) {
+          end();
+          throw signal.reason;
+        }
+        const value = this.#queue.take();
+        if (value !== undefined) return { done: false, value };
+        if (this.#isClosed) return end();
+        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      }
+    };
+    return {
+      next,
+      return: async () => end(),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
     };
   }
 
-  /** A box that keeps only the newest item. */
-  static newest<T>(onEnd?: () => void): Mailbox<T> {
-    return new Mailbox<T>((waiting, item) => void waiting.splice(0, waiting.length, item), onEnd);
-  }
-
-  put(item: T): void {
-    if (this.#closed) return;
-    this.#merge(this.#waiting, item);
-    this.#wake?.();
-  }
-
-  /** Ends the reading after what is waiting. */
-  close(): void {
-    this.#closed = true;
-    this.#onEnd();
-    this.#wake?.();
-  }
-
-  /** Reads until closed; with `signal`, until it aborts (then the reading throws `signal.reason`). */
-  async *read(signal?: AbortSignal): AsyncGenerator<T, void, void> {
-    const onAbort = (): void => this.#wake?.();
-    signal?.addEventListener("abort", onAbort, { once: true });
-    try {
-      for (;;) {
-        signal?.throwIfAborted();
-        if (this.#waiting.length > 0) {
-          yield this.#waiting.shift() as T;
-          continue;
-        }
-        if (this.#closed) return;
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        this.#wake = undefined;
-      }
-    } finally {
-      signal?.removeEventListener("abort", onAbort);
-      this.#closed = true;
-      this.#waiting.length = 0;
-      this.#onEnd();
-    }
-  }
-
-  [Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
-    return this.read();
+  #wake(): void {
+    for (const resume of this.#waiting.splice(0)) resume();
   }
 }

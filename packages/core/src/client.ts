@@ -1,0 +1,117 @@
+import { createEtcd3Transport, type Etcd3TransportOptions } from "./etcd/etcd3/etcd3-transport.js";
+import type { EtcdTransport } from "./etcd/transport.js";
+import { type Clock, holdProcess, systemClock } from "./kit/clock.js";
+import { deferred } from "./kit/deferred.js";
+import { SdError } from "./kit/errors.js";
+import { type Random, systemRandom } from "./kit/random.js";
+import { Leases } from "./lease/leases.js";
+import { WatchHub } from "./watch/watch-hub.js";
+
+/** Ports that a test may exchange. */
+export interface ClientPorts {
+  /** Default: the machine's monotonic clock. */
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+export type ClientOptions =
+  | (Etcd3TransportOptions & ClientPorts)
+  /** Another way to etcd than over gRPC: an in-memory one. The client closes it. */
+  | (ClientPorts & { readonly transport: EtcdTransport });
+
+/** Something that lives on a client and is closed with it. */
+export interface Closeable {
+  close(): Promise<unknown>;
+}
+
+/**
+ * A client of one etcd cluster: all leases on one stream, all watches on one stream.
+ *
+ * Made by `createClient()`. Share it: any number of registrations and discoveries live on one.
+ */
+export class EtcdClient implements AsyncDisposable {
+  readonly transport: EtcdTransport;
+  readonly leases: Leases;
+  readonly watches: WatchHub;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly #attached = new Set<Closeable>();
+  #hold: Disposable | undefined;
+  #closed: Promise<void> | undefined;
+
+  /** @internal see `createClient()` */
+  constructor(transport: EtcdTransport, clock: Clock, random: Random) {
+    this.transport = transport;
+    this.clock = clock;
+    this.random = random;
+    this.leases = new Leases(transport, clock, random);
+    this.watches = new WatchHub(transport, clock, random);
+  }
+
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /**
+   * Makes `thing` end with this client: `close()` closes it first, and waits for it. While something is
+   * attached, the process stays alive: an outage of etcd, with no connection open, must not end it.
+   *
+   * @returns disposing forgets it again.
+   * @throws SdError `SD_CLOSED` if the client is closed already.
+   */
+  attach(thing: Closeable): Disposable {
+    if (this.#closed) throw new SdError("SD_CLOSED", "the client is closed");
+    this.#attached.add(thing);
+    this.#hold ??= holdProcess();
+    return {
+      [Symbol.dispose]: () => {
+        this.#attached.delete(thing);
+        if (this.#attached.size > 0) return;
+        this.#hold?.[Symbol.dispose]();
+        this.#hold = undefined;
+      },
+    };
+  }
+
+  /**
+   * Closes what lives on this client (registrations deregister), then all streams and connections.
+   *
+   * Idempotent; bounded in time by what is attached; the process can exit afterwards.
+   */
+  close(): Promise<void> {
+    if (!this.#closed) {
+      // Known before anything is closed: a listener may close as well.
+      const closed = deferred<void>();
+      this.#closed = closed.promise;
+      this.#close().then(closed.resolve, closed.reject);
+    }
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled([...this.#attached].map(async (thing) => thing.close()));
+    this.#attached.clear();
+    this.#hold?.[Symbol.dispose]();
+    this.#hold = undefined;
+    await Promise.allSettled([this.leases.close(), this.watches.close()]);
+    await this.transport.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Makes a client. No I/O yet: connections are opened by the first call, and replaced as they break.
+ *
+ * @throws SdError `SD_INVALID_ARGUMENT` for an option that cannot work, saying which.
+ * @example
+ * const etcd = createClient({ endpoints: ["http://127.0.0.1:2379"] });
+ */
+export function createClient(options: ClientOptions): EtcdClient {
+  const { clock = systemClock, random = systemRandom } = options;
+  const transport =
+    "transport" in options ? options.transport : createEtcd3Transport({ ...options, clock, random });
+  return new EtcdClient(transport, clock, random);
+}

@@ -1,0 +1,143 @@
+import { type Client, connectivityState } from "@grpc/grpc-js";
+import type { IOptions } from "etcd3";
+import type { SdError } from "../../kit/errors.js";
+import { waitFor } from "../../kit/signals.js";
+import type { MemberAddress } from "./endpoints.js";
+import { credentialsError, networkError, statusError, timeoutError } from "./failures.js";
+import type { Etcd3Credentials, Settings } from "./options.js";
+import { RawEtcd3 } from "./raw-etcd3.js";
+import { Sockets } from "./sockets.js";
+
+/** A method that etcd does not have: asking for it has no effect, wherever the question gets. */
+const NO_METHOD = "/sd.Connection/Reason";
+
+const identity = (bytes: Buffer): Buffer => bytes;
+
+/**
+ * One TCP connection to one member, from the first packet to the last. It is never repaired: a lost one
+ * is replaced by its lane.
+ */
+export class Connection {
+  readonly endpoint: string;
+  /** When the last answer came, by the clock; `undefined` before the first. */
+  answeredAt: number | undefined;
+  readonly #settings: Settings;
+  readonly #sockets = new Sockets();
+  readonly #etcd: RawEtcd3;
+  readonly #onClose: (connection: Connection) => void;
+  #client: Client | undefined;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * @param onClose called once, when the connection is lost or closed, whoever did it.
+   * @throws SdError `SD_UNAVAILABLE` of kind `tls` if the certificates cannot be read.
+   */
+  constructor(address: MemberAddress, settings: Settings, onClose: (connection: Connection) => void) {
+    this.endpoint = address.endpoint;
+    this.#settings = settings;
+    this.#onClose = onClose;
+    this.#etcd = openEtcd3(address, settings);
+  }
+
+  get isClosed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** Whether a call goes out at once. On a channel that has left READY, grpc-js would connect again. */
+  get isReady(): boolean {
+    return (
+      !this.isClosed && this.#client?.getChannel().getConnectivityState(false) === connectivityState.READY
+    );
+  }
+
+  get client(): Client {
+    if (!this.#client) throw networkError("not connected", this.endpoint);
+    return this.#client;
+  }
+
+  /**
+   * Connects: resolves when HTTP/2 is agreed, so that a call can go out at once.
+   *
+   * grpc-js has no deadline for that. A peer that accepts TCP and stays silent leaves it connecting for
+   * ever: https://github.com/grpc/grpc-node/issues/2785
+   */
+  async open(): Promise<void> {
+    const { clock, connectTimeoutMs } = this.#settings;
+    try {
+      const client = await this.#etcd.grpcClient();
+      if (this.isClosed) throw networkError("connection closed while connecting", this.endpoint);
+      this.#client = client;
+      const ready = new Promise<void>((resolve, reject) => this.#whenReady(client, resolve, reject));
+      await waitFor(ready, {
+        clock,
+        timeoutMs: connectTimeoutMs,
+        onTimeout: () => timeoutError(`no HTTP/2 connection within ${connectTimeoutMs} ms`, this.endpoint),
+      });
+    } catch (error) {
+      void this.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Closes at once, without a goodbye; calls and streams end with an error. Idempotent.
+   * Resolves when the socket is closed.
+   */
+  close(): Promise<void> {
+    if (!this.#closing) {
+      // Not both: etcd3 would first wait for a channel that is still connecting.
+      if (this.#client) this.#client.close();
+      else this.#etcd.close();
+      this.#closing = this.#sockets.close();
+      this.#onClose(this);
+    }
+    return this.#closing;
+  }
+
+  /**
+   * Connects by a call, and cancels it before it is sent. Only to a call does grpc-js tell why it could
+   * not connect, and only for a call does it keep the process alive until it knows.
+   */
+  #whenReady(client: Client, resolve: () => void, reject: (error: SdError) => void): void {
+    const channel = client.getChannel();
+    const watch = (state: connectivityState, changed: () => void): void =>
+      channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, changed);
+    this.#sockets.run(() => {
+      const call = client.makeUnaryRequest(NO_METHOD, identity, identity, Buffer.alloc(0), (error) =>
+        reject(statusError(error ?? UNSTABLE, this.endpoint)),
+      );
+      const look = (): void => {
+        const state = channel.getConnectivityState(false);
+        if (state === connectivityState.SHUTDOWN) {
+          reject(networkError("connection closed while connecting", this.endpoint));
+        } else if (state === connectivityState.READY) {
+          this.#sockets.complete();
+          resolve();
+          call.cancel();
+          // grpc-js calls back from the middle of its own change of state: let it finish.
+          watch(state, () => queueMicrotask(() => void this.close()));
+        } else {
+          watch(state, look);
+        }
+      };
+      look();
+    });
+  }
+}
+
+const UNSTABLE = { code: 14, details: "connection is unstable" };
+
+function openEtcd3({ url, endpoint }: MemberAddress, settings: Settings): RawEtcd3 {
+  let credentials: Etcd3Credentials | undefined;
+  try {
+    credentials = settings.credentials();
+  } catch (error) {
+    throw credentialsError(error, endpoint);
+  }
+  return new RawEtcd3({
+    hosts: url,
+    grpcOptions: settings.channelOptions,
+    // etcd3 wants a root certificate in its types only; grpc-js takes Node's without.
+    ...(credentials && { credentials: credentials as NonNullable<IOptions["credentials"]> }),
+  });
+}

@@ -1,0 +1,61 @@
+import { shuffle } from "../../kit/random.js";
+import { unsent } from "../failure.js";
+import type { Bounds } from "./bounds.js";
+import type { Connection } from "./connection.js";
+import type { LaneName } from "./lane.js";
+import { Member } from "./member.js";
+import type { Settings } from "./options.js";
+
+/** A connection, and whose it is. */
+export interface Link {
+  readonly member: Member;
+  readonly connection: Connection;
+}
+
+/**
+ * The members of the cluster, in the order in which they are asked: those with a connection first, those
+ * that gave cause for doubt last, the longest ago of them first. None is ever excluded, none is pinned.
+ *
+ * The order is otherwise random, once per client: thousands of clients with the same configuration spread.
+ */
+export class Members {
+  readonly #members: readonly Member[];
+
+  constructor(settings: Settings) {
+    const addresses = shuffle(settings.random, settings.addresses);
+    this.#members = addresses.map((address) => new Member(address, settings));
+  }
+
+  /**
+   * A connection to the first member that can be reached.
+   *
+   * @throws the error of the last member, marked as not sent, if none can be reached, the reason of `bounds` if they end first.
+   */
+  async connect(lane: LaneName, bounds: Bounds): Promise<Link> {
+    for (const member of this.#order(lane)) {
+      try {
+        return { member, connection: await bounds.wait(member.connect(lane)) };
+      } catch (error) {
+        bounds.signal.throwIfAborted();
+        bounds.lastError = error;
+      }
+    }
+    throw unsent(bounds.lastError);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#members.map((member) => member.close()));
+  }
+
+  #order(lane: LaneName): readonly Member[] {
+    if (this.#members.length === 1) return this.#members;
+    return this.#members
+      .map((member) => ({ member, troubledAt: member.troubledAt, isReady: member.isReady(lane) }))
+      .sort((a, b) => {
+        if (a.troubledAt !== undefined && b.troubledAt !== undefined) return a.troubledAt - b.troubledAt;
+        if (a.troubledAt !== b.troubledAt) return a.troubledAt === undefined ? -1 : 1;
+        return Number(b.isReady) - Number(a.isReady);
+      })
+      .map(({ member }) => member);
+  }
+}

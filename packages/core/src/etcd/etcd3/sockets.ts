@@ -1,0 +1,62 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { subscribe } from "node:diagnostics_channel";
+import type { Socket } from "node:net";
+
+const current = new AsyncLocalStorage<Sockets>();
+let subscribed = false;
+
+/**
+ * The sockets that grpc-js opens while it connects on our behalf, so that we can close them.
+ *
+ * grpc-js itself lets go of a channel that is still connecting without closing its socket: one to a peer
+ * that never answers stays open for ever. And it closes a connected one only after a goodbye. It gives no
+ * way to its sockets, but Node tells of each that is opened, and the asynchronous context tells for whom.
+ * Measured with grpc-js 1.14.7; see also https://github.com/grpc/grpc-node/issues/2785
+ */
+export class Sockets {
+  readonly #open = new Set<Socket>();
+  #isComplete = false;
+  #closing: Promise<void> | undefined;
+
+  /** Runs `connect`; every socket opened by it, at once or later, belongs here, until `complete()`. */
+  run(connect: () => void): void {
+    if (!subscribed) {
+      subscribed = true;
+      subscribe("net.client.socket", (message) =>
+        current.getStore()?.add((message as { socket: Socket }).socket),
+      );
+    }
+    current.run(this, connect);
+  }
+
+  /**
+   * Takes no more sockets. To be called before any answer is handed on: the context goes with it, and a
+   * socket that a user opens in a listener is not ours.
+   */
+  complete(): void {
+    this.#isComplete = true;
+  }
+
+  add(socket: Socket): void {
+    if (this.#isComplete) return;
+    this.#open.add(socket);
+    socket.once("close", () => this.#open.delete(socket));
+    // A closed channel may still try once more. Not at once: Node tells of a socket before it connects it,
+    // and connecting would revive it.
+    if (this.#closing) process.nextTick(() => socket.destroy());
+  }
+
+  /** Closes all, also those that come later. Resolves when none is open. */
+  close(): Promise<void> {
+    this.#closing ??= Promise.all([...this.#open].map(destroyed)).then(() => {});
+    return this.#closing;
+  }
+}
+
+function destroyed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.closed) return resolve();
+    socket.once("close", () => resolve());
+    socket.destroy();
+  });
+}

@@ -1,0 +1,62 @@
+import { describe, expect, it } from "vitest";
+import { systemClock } from "../../kit/clock.js";
+import { Bounds } from "./bounds.js";
+import { statusError } from "./failures.js";
+import { type Token, Tokens } from "./token.js";
+
+/** Answers of etcd, one for each request for a token. */
+function tokens(...answers: (string | Error)[]) {
+  let asked = 0;
+  const source = new Tokens(async () => {
+    const answer = answers[asked++];
+    if (typeof answer !== "string") throw answer;
+    return answer;
+  });
+  return { get: () => within(source), refuse: source.refuse.bind(source), asked: () => asked };
+}
+
+async function within(source: Tokens): Promise<Token> {
+  using bounds = new Bounds(systemClock, { signal: undefined, timeoutMs: 1_000 }, { among: new Set() });
+  return await source.get(bounds);
+}
+
+describe("tokens", () => {
+  it("are not asked for without name and password", async () => {
+    expect(await within(new Tokens(undefined))).toBeUndefined();
+  });
+
+  it("are asked for once by a thousand callers (R18)", async () => {
+    const source = tokens("t1", "t2");
+    const got = await Promise.all(Array.from({ length: 1_000 }, source.get));
+    expect(new Set(got)).toEqual(new Set(["t1"]));
+    expect(source.asked()).toBe(1);
+  });
+
+  it("are replaced once when a thousand callers were refused", async () => {
+    const source = tokens("t1", "t2", "t3");
+    await source.get();
+    const retry = async (): Promise<unknown> => {
+      source.refuse("t1");
+      return source.get();
+    };
+    expect(new Set(await Promise.all(Array.from({ length: 1_000 }, retry)))).toEqual(new Set(["t2"]));
+    source.refuse("t1");
+    expect(await source.get()).toBe("t2");
+    expect(source.asked()).toBe(2);
+  });
+
+  it("are asked for again after a failure", async () => {
+    const source = tokens(statusError({ code: 14, details: "down" }, "a"), "t2");
+    await expect(source.get()).rejects.toMatchObject({ code: "SD_UNAVAILABLE" });
+    expect(await source.get()).toBe("t2");
+  });
+
+  it("are done without while etcd asks for none, until it does", async () => {
+    const off = { code: 9, details: "etcdserver: authentication is not enabled" };
+    const source = tokens(statusError(off, "a"), "t2");
+    expect(await source.get()).toBeUndefined();
+    expect(await source.get()).toBeUndefined();
+    source.refuse(undefined);
+    expect(await source.get()).toBe("t2");
+  });
+});

@@ -1,0 +1,200 @@
+import { fixedRandom, ManualClock, SeededRandom } from "@sd/testing";
+import { afterEach, describe, expect, it } from "vitest";
+import { type ClientFixture, type ClientFixtureOptions, openClient } from "../../test/client-fixture.js";
+import { failure, header, ScriptedTransport } from "../../test/scripted-transport.js";
+import type { Lease } from "./lease.js";
+import { Leases } from "./leases.js";
+
+const fixtures: ClientFixture[] = [];
+afterEach(async () => {
+  for (const fixture of fixtures.splice(0)) await fixture.end();
+});
+
+function open(options?: ClientFixtureOptions): ClientFixture {
+  const fixture = openClient(options);
+  fixtures.push(fixture);
+  return fixture;
+}
+
+const grantMany = ({ client }: ClientFixture, count: number, ttlSeconds = 15): Promise<Lease[]> =>
+  Promise.all(Array.from({ length: count }, () => client.leases.grant({ ttlSeconds })));
+const suspects = ({ etcd }: ClientFixture) => etcd.callsOf("cancel").map(({ request }) => request.suspect);
+
+describe("KeepaliveHub", () => {
+  it("renews 1,000 leases on one stream", async () => {
+    const fixture = open({ random: new SeededRandom(7) });
+    const leases = await grantMany(fixture, 1_000);
+    await fixture.clock.advance(40_000);
+    expect(leases.every(({ state }) => state.status === "active")).toBe(true);
+    expect(fixture.etcd.leases).toHaveLength(1_000);
+    expect(fixture.etcd.callsOf("keepAlive")).toHaveLength(1);
+    expect(fixture.etcd.openStreams).toBe(1);
+  });
+
+  it("renews each lease every third of its TTL, ± 10 %, from a random first phase (R17)", async () => {
+    const fixture = open({ random: new SeededRandom(7) });
+    await grantMany(fixture, 50);
+    await fixture.clock.advance(100_000);
+    const times = new Map<bigint, number[]>();
+    for (const { request, at } of fixture.etcd.callsOf("renew")) {
+      times.set(request.id, [...(times.get(request.id) ?? []), at]);
+    }
+    const gaps = [...times.values()].flatMap((at) => at.slice(1).map((time, i) => time - (at[i] ?? 0)));
+    const firsts = [...times.values()].map(([first = 0]) => first);
+    // Up to 50 ms early, to be sent together with another.
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(4_450);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(5_500);
+    expect(Math.max(...gaps) - Math.min(...gaps)).toBeGreaterThan(800);
+    expect(Math.max(...firsts)).toBeLessThanOrEqual(5_000);
+    expect(Math.max(...firsts) - Math.min(...firsts)).toBeGreaterThan(4_000);
+  });
+
+  it.each([0, -1])("loses a lease when the answer is a TTL of %i", async (ttlSeconds) => {
+    const clock = new ManualClock();
+    const transport = new ScriptedTransport();
+    const leases = new Leases(transport, clock, fixedRandom(0.5));
+    const [lease, other] = [await leases.grant({ ttlSeconds: 15 }), await leases.grant({ ttlSeconds: 15 })];
+    await clock.advance(2_500);
+    const { sent } = transport.keepAliveStream;
+    expect(sent).toEqual([{ id: lease.id }, { id: other.id }]);
+    transport.keepAliveStream.say({ header: header(1), id: lease.id, ttlSeconds });
+    expect(lease.state).toEqual({ status: "lost", reason: "expired" });
+    expect(other.state.status).toBe("active");
+    await leases.close();
+    expect(clock.pending).toBe(0);
+  });
+
+  it("takes over the TTL of each answer, and counts from its own request (R10, R12)", async () => {
+    const clock = new ManualClock();
+    const transport = new ScriptedTransport();
+    const leases = new Leases(transport, clock, fixedRandom(0.5));
+    const lease = await leases.grant({ ttlSeconds: 15 });
+    const answer = { header: header(1), id: lease.id, ttlSeconds: 30 };
+    await clock.advance(1_000);
+    transport.keepAliveStream.say(answer);
+    expect(lease.state, "nobody asked").toMatchObject({ deadline: 15_000 });
+    await clock.advance(3_000);
+    transport.keepAliveStream.say(answer);
+    expect(lease).toMatchObject({ ttlSeconds: 30, state: { deadline: 32_500 } });
+    await clock.advance(2_500 + 10_000 - 4_000 - 1);
+    expect(transport.keepAliveStream.sent).toHaveLength(1);
+    await clock.advance(1);
+    expect(transport.keepAliveStream.sent).toHaveLength(2);
+    await leases.close();
+  });
+
+  it("opens a new stream when one is cut, and the leases survive", async () => {
+    const fixture = open();
+    const [lease] = await grantMany(fixture, 1, 5);
+    for (let cuts = 0; cuts < 20; cuts += 1) {
+      await fixture.clock.advance(2_000);
+      fixture.etcd.cut();
+    }
+    await fixture.clock.advance(2_000);
+    expect(lease?.state.status).toBe("active");
+    expect(fixture.etcd.callsOf("keepAlive")).toHaveLength(21);
+    expect(fixture.etcd.openStreams).toBe(1);
+  });
+
+  it.each([
+    [15, 3_000],
+    [30, 3_000],
+    [6, 1_800],
+  ])("leaves a frozen member as suspect: TTL %i s, %i ms after the renewal (R16)", async (ttl, answerMs) => {
+    const fixture = open();
+    const { clock, etcd } = fixture;
+    const [lease] = await grantMany(fixture, 1, ttl);
+    const firstAt = (ttl * 1_000) / 6;
+    await clock.advance(firstAt - 1);
+    etcd.freeze();
+    await clock.advance(1 + answerMs - 1);
+    expect(suspects(fixture)).toEqual([]);
+    await clock.advance(1);
+    expect(suspects(fixture)).toEqual([true]);
+    expect(etcd.openStreams).toBe(0);
+    await clock.advance(500);
+    expect(etcd.callsOf("keepAlive").length, "opened anew").toBe(2);
+    etcd.thaw();
+    await clock.advance(1_000);
+    expect(lease?.state.status).toBe("active");
+  });
+
+  it("notices an answer that never comes (R16)", async () => {
+    const fixture = open();
+    fixture.etcd.dropNextRequest("renew");
+    const [lease] = await grantMany(fixture, 1);
+    await fixture.clock.advance(5_500);
+    expect(suspects(fixture)).toEqual([true]);
+    await fixture.clock.advance(10_000);
+    expect(lease?.state.status).toBe("active");
+  });
+
+  it("does not turn in circles over leases that are due shortly one after the other", async () => {
+    const fixture = open({ random: new SeededRandom(3) });
+    const leases = await grantMany(fixture, 200, 5);
+    fixture.etcd.freeze();
+    await fixture.clock.advance(10_000);
+    expect(leases.every(({ state }) => state.status === "lost")).toBe(true);
+  });
+
+  it("waits longer after each stream that brings nothing, 1.5 s at most", async () => {
+    const clock = new ManualClock();
+    const transport = new ScriptedTransport();
+    const opened: number[] = [];
+    transport.opening = async () => {
+      opened.push(clock.now());
+      throw failure("network");
+    };
+    const leases = new Leases(transport, clock, fixedRandom(0.5));
+    await leases.grant({ ttlSeconds: 60 });
+    await clock.advance(4_000);
+    expect(opened).toEqual([0, 500, 1_250, 2_000, 2_750, 3_500]);
+    await leases.close();
+    expect(clock.pending).toBe(0);
+  });
+
+  it("keeps no stream without a lease, and opens one for the next", async () => {
+    const fixture = open();
+    const [lease] = await grantMany(fixture, 1);
+    await fixture.clock.settle();
+    expect(fixture.etcd.openStreams).toBe(1);
+    lease?.release();
+    const [next] = await grantMany(fixture, 1);
+    await fixture.clock.advance(30_000);
+    expect(next?.state.status).toBe("active");
+    next?.release();
+    await fixture.clock.settle();
+    expect(fixture.etcd.openStreams).toBe(0);
+    expect(suspects(fixture).every((suspect) => !suspect)).toBe(true);
+  });
+
+  it.each(["accept", "freeze", "kill"] as const)(
+    "releases all leases when it is closed, and leaves neither stream nor timer (D19): %s",
+    async (trouble) => {
+      const fixture = open();
+      const leases = await grantMany(fixture, 3);
+      fixture.etcd[trouble]();
+      await fixture.clock.advance(4_000);
+      await fixture.client.leases.close();
+      expect(leases.map(({ state }) => state.status)).toEqual(["released", "released", "released"]);
+      expect(fixture.etcd.openStreams).toBe(0);
+    },
+  );
+
+  it("renews nothing that is granted after it was closed", async () => {
+    const fixture = open();
+    await fixture.client.leases.close();
+    const [lease] = await grantMany(fixture, 1);
+    expect(lease?.state.status).toBe("released");
+  });
+
+  it("asks again for one lease whose answer is missing while others are answered", async () => {
+    const fixture = open();
+    const { clock, etcd } = fixture;
+    const leases = await grantMany(fixture, 20, 15);
+    etcd.dropNextRequest("renew");
+    await clock.advance(60_000);
+    expect(leases.map(({ state }) => state.status)).toEqual(leases.map(() => "active"));
+    expect(etcd.callsOf("keepAlive"), "on the same stream").toHaveLength(1);
+  });
+});

@@ -1,0 +1,169 @@
+import { failureOf, isLasting, isNotApplied } from "../etcd/failure.js";
+import type { EtcdTransport } from "../etcd/transport.js";
+import type { LeaseId } from "../etcd/types.js";
+import { Backoff } from "../kit/backoff.js";
+import { publish } from "../kit/channels.js";
+import { type Clock, sleep } from "../kit/clock.js";
+import { invalidArgument, SdError } from "../kit/errors.js";
+import type { Random } from "../kit/random.js";
+import { KeepaliveHub } from "./keepalive-hub.js";
+import { Lease, type LeaseOwner, leaseLost, type Revocation, type RevokeOptions } from "./lease.js";
+
+export interface GrantOptions {
+  /** Whole seconds, at least 1; etcd raises it to its own minimum (2 by default). */
+  readonly ttlSeconds: number;
+  /** How long to try, in milliseconds. Default 5000. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface RecoverOptions {
+  readonly id: LeaseId;
+  /** The TTL that was granted, in seconds; the answer brings the true one. */
+  readonly ttlSeconds: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** etcd refuses more: "too large lease TTL". */
+const MAX_TTL_SECONDS = 9_000_000_000;
+
+/** All leases of one client, renewed on one stream. */
+export class Leases implements LeaseOwner {
+  readonly #transport: EtcdTransport;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #hub: KeepaliveHub;
+
+  constructor(transport: EtcdTransport, clock: Clock, random: Random) {
+    this.#transport = transport;
+    this.#clock = clock;
+    this.#random = random;
+    this.#hub = new KeepaliveHub(transport, clock, random);
+  }
+
+  /**
+   * Takes a new lease and keeps it alive.
+   *
+   * A grant whose answer was lost is tried again until `timeoutMs`. The id is chosen here, so it is then
+   * recognised: at most one lease exists for each call, and one that nobody heard of ends by its TTL. If no
+   * member can be reached it fails at once.
+   *
+   * @throws SdError `SD_INVALID_ARGUMENT` for a TTL that is no whole number of seconds.
+   * @throws SdError `SD_UNAVAILABLE` if no etcd member granted the lease in time.
+   * @throws SdError `SD_PERMISSION` if etcd refused.
+   */
+  async grant({ ttlSeconds, timeoutMs = 5_000, signal }: GrantOptions): Promise<Lease> {
+    signal?.throwIfAborted();
+    if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1 || ttlSeconds > MAX_TTL_SECONDS) {
+      throw invalidArgument("ttlSeconds", `a whole number from 1 to ${MAX_TTL_SECONDS}`, ttlSeconds);
+    }
+    const until = this.#clock.now() + timeoutMs;
+    let id = this.#newId();
+    let firstSentAt: number | undefined;
+    for (let backoff = Backoff.start(); ; backoff = backoff.next()) {
+      const now = this.#clock.now();
+      const isFirst = firstSentAt === undefined;
+      firstSentAt ??= now;
+      try {
+        const answer = await this.#transport.grant(
+          { id, ttlSeconds },
+          { signal, timeoutMs: Math.max(1, until - now) },
+        );
+        return this.#keep(new Lease(id, answer.ttlSeconds, this), now);
+      } catch (error) {
+        if (failureOf(error) === "lease-exists") {
+          // Any earlier request with this id may be the one: the deadline counts from the first.
+          if (!isFirst) return this.#keep(new Lease(id, ttlSeconds, this), firstSentAt);
+          id = this.#newId();
+          firstSentAt = undefined;
+        } else if (isNotApplied(error) || signal?.aborted || SdError.is(error, "SD_CLOSED")) throw error;
+        const delayMs = backoff.delayMs(this.#random);
+        if (this.#clock.now() + delayMs >= until) throw error;
+        await sleep(this.#clock, delayMs, signal);
+      }
+    }
+  }
+
+  /**
+   * Proves that etcd still holds a lease, and keeps it alive from then on.
+   *
+   * Waits as long as no member answers: end it by `signal`.
+   *
+   * @throws SdError `SD_LEASE_LOST` if etcd says that it is gone.
+   * @throws SdError `SD_INVALID_ARGUMENT` if this client keeps it alive already.
+   */
+  async recover({ id, ttlSeconds, signal }: RecoverOptions): Promise<Lease> {
+    signal?.throwIfAborted();
+    if (this.#hub.has(id)) throw invalidArgument("id", "of a lease that is not kept alive yet", id);
+    const lease = new Lease(id, ttlSeconds, this);
+    const proof = new Promise<Lease>((resolve, reject) => {
+      lease.subscribe(({ status }) => {
+        if (status === "active") resolve(lease);
+        else if (signal?.aborted) reject(signal.reason);
+        else reject(status === "lost" ? leaseLost(id) : new SdError("SD_CLOSED", "the client is closed"));
+      });
+    });
+    this.#hub.add(lease);
+    const onAbort = (): void => lease.release();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await proof;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** @internal */
+  forget(lease: Lease): void {
+    this.#hub.delete(lease);
+  }
+
+  /** Ends a lease in etcd, whether kept alive here or not. See `Lease.revoke()`. */
+  async revoke(
+    lease: { readonly id: LeaseId },
+    { timeoutMs = 3_000 }: RevokeOptions = {},
+  ): Promise<Revocation> {
+    const until = this.#clock.now() + timeoutMs;
+    const deadline = new AbortController();
+    const timer = this.#clock.setTimer(timeoutMs, () =>
+      deadline.abort(new SdError("SD_UNAVAILABLE", `revocation not confirmed in ${timeoutMs} ms`)),
+    );
+    try {
+      for (let backoff = Backoff.start({ capMs: 500 }); ; backoff = backoff.next()) {
+        try {
+          const left = until - this.#clock.now();
+          // One silent member may not use up the whole time.
+          const options = { signal: deadline.signal, timeoutMs: Math.max(1, Math.min(left, timeoutMs / 2)) };
+          const { header } = await this.#transport.revoke(lease.id, options);
+          return { confirmed: true, revision: header.revision };
+        } catch (error) {
+          if (failureOf(error) === "lease-not-found") return { confirmed: true, revision: undefined };
+          if (isLasting(error) || SdError.is(error, "SD_CLOSED") || deadline.signal.aborted) {
+            return { confirmed: false, cause: error };
+          }
+          await sleep(this.#clock, backoff.delayMs(this.#random), deadline.signal);
+        }
+      }
+    } catch (error) {
+      return { confirmed: false, cause: error };
+    } finally {
+      timer[Symbol.dispose]();
+    }
+  }
+
+  /** Stops renewing everything. The leases are released, not revoked. */
+  close(): Promise<void> {
+    return this.#hub.close();
+  }
+
+  #keep(lease: Lease, sentAt: number): Lease {
+    lease.confirm(lease.ttlSeconds, sentAt);
+    publish("sd:lease:granted", () => ({ leaseId: lease.id, ttlSeconds: lease.ttlSeconds }));
+    this.#hub.add(lease);
+    return lease;
+  }
+
+  #newId(): LeaseId {
+    return this.#random.nextId() || 1n;
+  }
+}

@@ -1,0 +1,67 @@
+import { invalidArgument } from "../kit/errors.js";
+import { checkRecord, type InstanceRecord } from "./instance.js";
+import { decodeUtf8 } from "./key.js";
+
+/** How an instance is written into a value of etcd, and read back. */
+export interface Format {
+  write(record: InstanceRecord): Uint8Array;
+  /** @throws SdError `SD_INVALID_ARGUMENT` for a value that is not of this format. */
+  read(value: Uint8Array): InstanceRecord;
+}
+
+/** Larger values are refused before they are parsed. */
+const MAX_VALUE_BYTES = 64 * 1024;
+/** Of a record that we write: an object in an object. */
+const MAX_DEPTH = 8;
+
+/**
+ * The documented format: plain `host:port` if an instance is only an address, else one JSON object
+ * `{"address":"host:port","weight":…,"version":…,"zone":…,"metadata":{…}}`. Reads both.
+ *
+ * Unknown fields are ignored. Size and nesting are bounded before anything is parsed.
+ */
+export const defaultFormat: Format = {
+  write(record) {
+    const { address, ...rest } = checkRecord(record);
+    const isPlain = Object.keys(rest).length === 0;
+    const value = Buffer.from(isPlain ? address : JSON.stringify({ address, ...rest }));
+    if (value.length > MAX_VALUE_BYTES) {
+      throw invalidArgument("the instance", `at most ${MAX_VALUE_BYTES} bytes when written`, value.length);
+    }
+    return value;
+  },
+
+  read(value) {
+    if (value.length > MAX_VALUE_BYTES) {
+      throw invalidArgument("the value", `at most ${MAX_VALUE_BYTES} bytes`, value.length);
+    }
+    const text = decodeUtf8(value);
+    if (text === undefined) throw invalidArgument("the value", "UTF-8", value);
+    if (!text.trimStart().startsWith("{")) return checkRecord({ address: text });
+    if (!isShallow(text)) throw invalidArgument("the value", `nested at most ${MAX_DEPTH} deep`, text);
+    let parsed: unknown;
+    try {
+      parsed = JSON.parse(text);
+    } catch {
+      throw invalidArgument("the value", "host:port or a JSON object", text);
+    }
+    return checkRecord(parsed);
+  },
+};
+
+/** Counts brackets outside of strings; whether the JSON is sound is for the parser to say. */
+function isShallow(json: string): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let i = 0; i < json.length; i++) {
+    const char = json[i];
+    if (inString) {
+      if (char === "\\") i++;
+      else if (char === '"') inString = false;
+    } else if (char === '"') inString = true;
+    else if (char === "{" || char === "[") {
+      if (++depth > MAX_DEPTH) return false;
+    } else if (char === "}" || char === "]") depth--;
+  }
+  return true;
+}

@@ -1,0 +1,25 @@
+/** A key, or all keys in [`key`, `rangeEnd`). */
+export interface KeyRange {
+  readonly key: Uint8Array;
+  readonly rangeEnd?: Uint8Array;
+}
+
+/**
+ * The range of all keys that begin with `prefix`, computed on bytes.
+ *
+ * Source: etcd's `clientv3.GetPrefixRangeEnd`: the last byte that can grow is grown, the rest is dropped.
+ * With an empty prefix, or nothing but 0xff, the end is `\0`: every key from `prefix` on.
+ */
+export function prefixRange(prefix: Uint8Array): KeyRange {
+  // A range of the empty key is refused by etcd; \0 is the smallest key.
+  const key = prefix.length === 0 ? Uint8Array.of(0) : prefix;
+  for (let length = prefix.length; length > 0; length--) {
+    const last = prefix[length - 1] ?? 0xff;
+    if (last === 0xff) continue;
+    // A copy: `slice()` of a Buffer would share its bytes.
+    const rangeEnd = Uint8Array.from(prefix.subarray(0, length));
+    rangeEnd[length - 1] = last + 1;
+    return { key, rangeEnd };
+  }
+  return { key, rangeEnd: Uint8Array.of(0) };
+}

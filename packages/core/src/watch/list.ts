@@ -1,0 +1,54 @@
+import { failureOf } from "../etcd/failure.js";
+import type { EtcdTransport } from "../etcd/transport.js";
+import type { Header, KeyValue } from "../etcd/types.js";
+import type { KeyRange } from "./key-range.js";
+
+/** Small pages are slow: etcd counts the rest of the range for each. Larger ones stall the event loop. */
+const PAGE_KEYS = 10_000;
+const MIN_PAGE_KEYS = 100;
+
+export interface Listing {
+  readonly kvs: readonly KeyValue[];
+  /** Of the first page; every page shows the range at its revision. */
+  readonly header: Header;
+}
+
+/**
+ * Reads a range in pages, all at the revision of the first.
+ *
+ * Each page has a deadline of its own. A page that is too large or too slow is asked for again at a
+ * quarter of its size.
+ *
+ * @throws SdError `SD_COMPACTED` if the revision was compacted meanwhile: list again.
+ */
+export async function listRange(
+  transport: EtcdTransport,
+  range: KeyRange,
+  signal?: AbortSignal,
+): Promise<Listing> {
+  const kvs: KeyValue[] = [];
+  let header: Header | undefined;
+  let limit = PAGE_KEYS;
+  for (let key = range.key; ; ) {
+    const request = { ...range, key, limit, ...(header && { revision: header.revision }) };
+    try {
+      const page = await transport.range(request, { signal });
+      header ??= page.header;
+      for (const kv of page.kvs) kvs.push(kv);
+      const last = page.kvs.at(-1);
+      if (!page.more || !last) return { kvs, header };
+      key = successor(last.key);
+    } catch (error) {
+      const kind = failureOf(error);
+      if ((kind !== "too-large" && kind !== "timeout") || limit <= MIN_PAGE_KEYS) throw error;
+      limit = Math.max(MIN_PAGE_KEYS, limit >> 2);
+    }
+  }
+}
+
+/** The smallest key after `key`. */
+function successor(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1);
+  next.set(key);
+  return next;
+}

@@ -1,0 +1,127 @@
+import { fixedRandom, ManualClock } from "@sd/testing";
+import { beforeEach, describe, expect, it } from "vitest";
+import { type ClientFixture, openClient } from "../../test/client-fixture.js";
+import { bytes } from "../../test/observe.js";
+import { RecordingStore } from "../../test/recorders.js";
+import { event, failure, header, message, ScriptedTransport } from "../../test/scripted-transport.js";
+import type { RangeResponse } from "../etcd/types.js";
+import { type Deferred, deferred } from "../kit/deferred.js";
+import { prefixRange } from "./key-range.js";
+import { Reflector } from "./reflector.js";
+import { WatchHub } from "./watch-hub.js";
+
+const range = prefixRange(bytes("/web/"));
+
+describe("A reflector of a wiped etcd", () => {
+  let fixture: ClientFixture;
+  let store: RecordingStore;
+  let reflector: Reflector;
+  beforeEach(async () => {
+    fixture = openClient();
+    store = new RecordingStore();
+    for (const name of ["a", "b", "c"]) fixture.etcd.put(`/web/${name}`, "1");
+    reflector = new Reflector(fixture.client, { range, store });
+    fixture.client.attach(reflector);
+    await fixture.clock.settle();
+    return () => fixture.end();
+  });
+
+  it("lists again with a new epoch, after a second look 3 s later (D8)", async () => {
+    const { clock, etcd } = fixture;
+    etcd.wipe();
+    etcd.put("/web/z", "9");
+    await clock.advance(2_999);
+    expect(store.calls).toEqual(["replace 3 -> 4"]);
+    expect(reflector.state.status).toBe("stale");
+    await clock.advance(5_000);
+    expect(store.calls).toEqual(["replace 3 -> 4", "replace 1 -> 2"]);
+    expect(store.position).toEqual({ revision: 2, epoch: 2 });
+    expect(reflector.state.status).toBe("live");
+    etcd.put("/web/y", "9");
+    await clock.settle();
+    expect(store.position).toEqual({ revision: 3, epoch: 2 });
+  });
+
+  it("lists again with a new epoch when another cluster is compacted beyond us (D8)", async () => {
+    const { clock, etcd } = fixture;
+    etcd.wipe({ newCluster: true });
+    for (let i = 0; i < 20; i += 1) etcd.put("/web/z", `${i}`);
+    etcd.compact(etcd.revision);
+    await clock.advance(5_000);
+    expect(store.position).toEqual({ revision: 21, epoch: 2 });
+    expect(store.content).toEqual({ "/web/z": "19" });
+  });
+});
+
+describe("A reflector whose member is behind", () => {
+  let clock: ManualClock;
+  let transport: ScriptedTransport;
+  let store: RecordingStore;
+  let reflector: Reflector;
+  let read: Deferred<RangeResponse>;
+
+  const answer = (revision: number): RangeResponse => ({
+    header: header(revision),
+    kvs: [],
+    more: false,
+    count: 0,
+  });
+
+  /** A reflector at revision 10, on a member that says it is at 5, with a read under way. */
+  beforeEach(async () => {
+    clock = new ManualClock();
+    transport = new ScriptedTransport();
+    store = new RecordingStore();
+    transport.range = () => {
+      read = deferred();
+      return read.promise;
+    };
+    const random = fixedRandom(0.5);
+    const watches = new WatchHub(transport, clock, random);
+    reflector = new Reflector({ transport, watches, clock, random }, { range, store, revision: 10 });
+    await clock.settle();
+    transport.watchStream.say(message(1, 5, { created: true }));
+    return async () => {
+      const closing = reflector.close();
+      read.reject(new Error("closed"));
+      await closing;
+      await watches.close();
+      expect(clock.pending).toBe(0);
+    };
+  });
+
+  it("goes on when a read through the leader has been where it stands (D8)", async () => {
+    expect(reflector.state.status).toBe("syncing");
+    read.resolve(answer(12));
+    await clock.settle();
+    expect(reflector.state.status).toBe("live");
+    transport.watchStream.say(message(1, 11, { events: [event("/web/a", 11, "x")] }));
+    expect(store.calls).toEqual(["apply 1 -> 11"]);
+  });
+
+  it("is not live by a read that is answered after the stream broke", async () => {
+    transport.watchStream.fail(failure("network"));
+    await clock.settle();
+    read.resolve(answer(12));
+    await clock.settle();
+    expect(reflector.state.status).toBe("syncing");
+    await clock.advance(1_000);
+    transport.watchStream.say(message(1, 12, { created: true }));
+    expect(reflector.state.status).toBe("live");
+  });
+
+  it("is not live by a read that is answered after the watch ended", async () => {
+    transport.watchStream.say(message(1, 0, { canceled: true, compactRevision: 20 }));
+    read.resolve(answer(12));
+    await clock.settle();
+    expect(reflector.state.status).toBe("syncing");
+  });
+
+  it("stays closed when the read is answered in the moment of closing (D19)", async () => {
+    read.resolve(answer(12));
+    const closing = reflector.close();
+    await clock.settle();
+    await closing;
+    expect(reflector.state.status).toBe("closed");
+  });
+});

@@ -1,0 +1,259 @@
+import { fixedRandom, ManualClock } from "@sd/testing";
+import { beforeEach, describe, expect, it } from "vitest";
+import { bytes } from "../../test/observe.js";
+import { RecordingSink } from "../../test/recorders.js";
+import { event, failure, message, ScriptedTransport } from "../../test/scripted-transport.js";
+import { prefixRange } from "./key-range.js";
+import { Watch } from "./watch.js";
+import { WatchHub } from "./watch-hub.js";
+
+let clock: ManualClock;
+let transport: ScriptedTransport;
+let hub: WatchHub;
+
+beforeEach(() => {
+  clock = new ManualClock();
+  transport = new ScriptedTransport();
+  hub = new WatchHub(transport, clock, fixedRandom(0.5));
+  return async () => {
+    await hub.close();
+    expect(clock.pending).toBe(0);
+    expect(transport.watchStreams.every(({ isOver }) => isOver)).toBe(true);
+  };
+});
+
+function watchFrom(prefix: string, revision = 10): { readonly watch: Watch; readonly sink: RecordingSink } {
+  const sink = new RecordingSink();
+  return { watch: new Watch(hub, prefixRange(bytes(prefix)), revision, sink), sink };
+}
+
+const created = { created: true };
+const refused = (cancelReason: string) => ({ created: true, canceled: true, cancelReason });
+const sent = () =>
+  transport.watchStream.sent.map((request) =>
+    request.type === "progress" ? "progress" : `${request.type} ${request.watchId}`,
+  );
+
+describe("WatchHub", () => {
+  it("carries several watches on one stream, each with its own events", async () => {
+    const [a, b] = [watchFrom("/a/"), watchFrom("/b/")];
+    await clock.settle();
+    const c = watchFrom("/c/");
+    expect(transport.watchStreams).toHaveLength(1);
+    expect(sent()).toEqual(["create 1", "create 2", "create 3"]);
+    for (const id of [1, 2, 3]) transport.watchStream.say(message(id, 10, created));
+    transport.watchStream.say(message(2, 11, { events: [event("/b/1", 11, "x")] }));
+    expect([a, b, c].map(({ sink }) => sink.log)).toEqual([
+      ["created"],
+      ["created", "put /b/1@11 -> 11"],
+      ["created"],
+    ]);
+  });
+
+  it("cancels one watch and leaves the others", async () => {
+    const [a, b] = [watchFrom("/a/"), watchFrom("/b/")];
+    await clock.settle();
+    for (const id of [1, 2]) transport.watchStream.say(message(id, 10, created));
+    a.watch[Symbol.dispose]();
+    expect(sent()).toEqual(["create 1", "create 2", "cancel 1"]);
+    transport.watchStream.say(message(1, 11, { events: [event("/a/1", 11, "x")] }));
+    transport.watchStream.say(message(1, 11, { canceled: true }));
+    transport.watchStream.say(message(2, 12, { events: [event("/b/1", 12, "x")] }));
+    expect(a.sink.log).toEqual(["created"]);
+    expect(b.sink.log).toEqual(["created", "put /b/1@12 -> 12"]);
+    expect(transport.watchStream.canceled).toBe(undefined);
+  });
+
+  it("creates every watch anew on the next stream, from its own resume point (D6)", async () => {
+    const [a, b] = [watchFrom("/a/"), watchFrom("/b/", 20)];
+    await clock.settle();
+    for (const id of [1, 2]) transport.watchStream.say(message(id, 100, created));
+    transport.watchStream.say(message(1, 100, { events: [event("/a/1", 30, "x")] }));
+    transport.watchStream.fail(failure("network"));
+    await clock.advance(500);
+    expect(transport.watchStreams).toHaveLength(2);
+    expect(transport.watchStream.sent).toMatchObject([{ startRevision: 31 }, { startRevision: 21 }]);
+    expect(b.sink.log).toEqual(["created", "interrupted SD_UNAVAILABLE"]);
+    expect(a.sink.log.at(-1)).toBe("interrupted SD_UNAVAILABLE");
+  });
+
+  it("waits longer after each stream on which nothing was heard, though it opened", async () => {
+    const opened: number[] = [];
+    transport.opening = async () => {
+      opened.push(clock.now());
+      clock.setTimer(10, () => transport.watchStream.fail(failure("network")));
+      await new Promise<void>((resolve) => void clock.setTimer(5, resolve));
+    };
+    watchFrom("/a/");
+    await clock.advance(8_000);
+    // Connecting is no success: 10 ms of a stream, then 500, 1000, 2000, 2500 ms.
+    expect(opened.map((at, i) => at - (opened[i - 1] ?? 0))).toEqual([0, 510, 1_010, 2_010, 2_510]);
+  });
+
+  it("begins again with a short wait after a stream that was heard", async () => {
+    watchFrom("/a/");
+    for (let streams = 1; streams <= 5; streams += 1) {
+      await clock.advance(260);
+      expect(transport.watchStreams).toHaveLength(streams);
+      transport.watchStream.say(message(1, 10, created));
+      transport.watchStream.fail(failure("network"));
+    }
+  });
+
+  it("asks a quiet stream for a sign of life after 4.5 s, and leaves it 3 s later (T3)", async () => {
+    const { sink } = watchFrom("/a/");
+    await clock.settle();
+    transport.watchStream.say(message(1, 10, created));
+    const silent = transport.watchStream;
+    await clock.advance(4_499);
+    expect(sent()).toEqual(["create 1"]);
+    await clock.advance(1);
+    expect(sent()).toEqual(["create 1", "create 2", "cancel 2"]);
+    await clock.advance(2_999);
+    expect(silent.canceled).toBe(undefined);
+    await clock.advance(1);
+    expect(silent.canceled).toEqual({ suspect: true });
+    expect(sink.log).toEqual(["created", "interrupted SD_UNAVAILABLE"]);
+    await clock.advance(250);
+    expect(transport.watchStreams).toHaveLength(2);
+  });
+
+  it("takes any message for a sign of life, and asks again after the next quiet (T3)", async () => {
+    watchFrom("/a/");
+    await clock.settle();
+    const { watchStream } = transport;
+    watchStream.say(message(1, 10, created));
+    for (const probe of [2, 3, 4]) {
+      await clock.advance(7_400);
+      expect(sent().slice(-2)).toEqual([`create ${probe}`, `cancel ${probe}`]);
+      watchStream.say(message(probe, 10, created));
+    }
+    await clock.advance(4_000);
+    watchStream.say(message(1, 11, { events: [event("/a/1", 11, "x")] }));
+    await clock.advance(4_499);
+    expect(sent()).toHaveLength(7);
+    expect(watchStream.canceled).toBe(undefined);
+  });
+
+  it("takes the refusal of a probe for a sign of life, and blames no watch for it", async () => {
+    const { sink } = watchFrom("/a/");
+    await clock.settle();
+    transport.watchStream.say(message(1, 10, created));
+    await clock.advance(4_500);
+    transport.watchStream.say(message(-1, 10, refused("etcdserver: permission denied")));
+    await clock.advance(4_000);
+    expect(sink.log).toEqual(["created"]);
+    expect(transport.watchStream.canceled).toBe(undefined);
+  });
+
+  it("leaves a stream that does not answer the creation of a watch in 3 s (T3)", async () => {
+    watchFrom("/a/");
+    await clock.advance(2_999);
+    expect(transport.watchStream.canceled).toBe(undefined);
+    await clock.advance(1);
+    expect(transport.watchStreams[0]?.canceled).toEqual({ suspect: true });
+  });
+
+  it("leaves a stream that does not answer the creation of one watch more in 3 s (T3)", async () => {
+    watchFrom("/a/");
+    await clock.settle();
+    await clock.advance(2_900);
+    transport.watchStream.say(message(1, 10, created));
+    await clock.advance(200);
+    watchFrom("/b/");
+    await clock.advance(2_999);
+    expect(transport.watchStreams[0]?.canceled).toBe(undefined);
+    await clock.advance(1);
+    expect(transport.watchStreams[0]?.canceled).toEqual({ suspect: true });
+  });
+
+  it.each([
+    ["etcdserver: permission denied", "SD_PERMISSION"],
+    ["rpc error: code = Unauthenticated desc = etcdserver: invalid auth token", "SD_UNAVAILABLE"],
+    ["mvcc: watcher range is empty", "SD_UNAVAILABLE"],
+    ["", "SD_UNAVAILABLE"],
+  ])("hands a refusal with the id -1 to the oldest watch without an answer: %j", async (reason, code) => {
+    const [a, b, c] = [watchFrom("/a/"), watchFrom("/b/"), watchFrom("/c/")];
+    await clock.settle();
+    transport.watchStream.say(message(1, 10, created));
+    transport.watchStream.say(message(-1, 10, refused(reason)));
+    transport.watchStream.say(message(3, 10, created));
+    expect([a, b, c].map(({ sink }) => sink.log)).toEqual([["created"], [`refused ${code}`], ["created"]]);
+    transport.watchStream.fail(failure("network"));
+    await clock.advance(500);
+    expect(sent()).toEqual(["create 1", "create 3"]);
+  });
+
+  it("hands the refusal of a watch that has left to nobody", async () => {
+    const [a, b] = [watchFrom("/a/"), watchFrom("/b/")];
+    await clock.settle();
+    a.watch[Symbol.dispose]();
+    transport.watchStream.say(message(-1, 10, refused("etcdserver: permission denied")));
+    transport.watchStream.say(message(2, 10, created));
+    expect([a.sink.log, b.sink.log]).toEqual([[], ["created"]]);
+  });
+
+  it("ends a watch whose revision is compacted with a gap, and leaves the others (D7)", async () => {
+    const [a, b] = [watchFrom("/a/"), watchFrom("/b/")];
+    await clock.settle();
+    for (const id of [1, 2]) transport.watchStream.say(message(id, 10, created));
+    // As etcd says it: no reason, and no revision.
+    transport.watchStream.say(message(1, 0, { canceled: true, compactRevision: 50 }));
+    expect(a.sink.log).toEqual(["created", "gap compacted"]);
+    expect(b.sink.log).toEqual(["created"]);
+    a.watch[Symbol.dispose]();
+    expect(sent()).toEqual(["create 1", "create 2"]);
+  });
+
+  it("ends every watch with a gap when a message is too large to receive: never resumed (T6)", async () => {
+    const [a, b] = [watchFrom("/a/"), watchFrom("/b/")];
+    await clock.settle();
+    transport.watchStream.fail(failure("too-large"));
+    await clock.advance(10_000);
+    expect([a.sink.log, b.sink.log]).toEqual([["gap too-large"], ["gap too-large"]]);
+    expect(transport.watchStreams).toHaveLength(1);
+  });
+
+  it("keeps no stream without a watch, and opens one for the next", async () => {
+    const first = watchFrom("/a/");
+    await clock.settle();
+    first.watch[Symbol.dispose]();
+    const second = watchFrom("/b/");
+    expect(transport.watchStreams[0]?.canceled).toEqual({ suspect: false });
+    await clock.advance(500);
+    expect(sent()).toEqual(["create 2"]);
+    second.watch[Symbol.dispose]();
+    expect(transport.watchStream.canceled).toEqual({ suspect: false });
+    await clock.settle();
+    expect(clock.pending).toBe(0);
+  });
+
+  it("leaves at once a stream that opens after its last watch has gone", async () => {
+    watchFrom("/a/").watch[Symbol.dispose]();
+    await clock.settle();
+    expect(transport.watchStream.canceled).toEqual({ suspect: false });
+    expect(sent()).toEqual([]);
+  });
+
+  it("opens nothing after it was closed, and refuses", async () => {
+    await hub.close();
+    const { sink } = watchFrom("/a/");
+    await clock.advance(60_000);
+    expect(transport.watchStreams).toEqual([]);
+    expect(sink.log).toEqual(["refused SD_CLOSED"]);
+  });
+
+  it("leaves a stream that serves others but never answers the creation of one watch", async () => {
+    watchFrom("/a/");
+    await clock.settle();
+    transport.watchStream.say(message(1, 10, created));
+    watchFrom("/b/");
+    for (let second = 1; second <= 9; second++) {
+      await clock.advance(1_000);
+      transport.watchStream.say(message(1, 10 + second));
+    }
+    expect(transport.watchStream.canceled).toBeUndefined();
+    await clock.advance(1_000);
+    expect(transport.watchStream.canceled).toEqual({ suspect: true });
+  });
+});

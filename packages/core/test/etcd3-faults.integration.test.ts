@@ -1,0 +1,194 @@
+import { connect as connectTcp, type Socket } from "node:net";
+import { EtcdProcess, etcdBinaries, eventually, FaultProxy, fixedRandom, leakCheck } from "@sd/testing";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createEtcd3Transport } from "../src/etcd/etcd3/etcd3-transport.js";
+import type { Etcd3TransportOptions } from "../src/etcd/etcd3/options.js";
+import { failureOf } from "../src/etcd/failure.js";
+import type { DuplexStream, EtcdTransport } from "../src/etcd/transport.js";
+import type { WatchRequest } from "../src/etcd/types.js";
+
+const key = new TextEncoder().encode("/k");
+const REFUSED = "http://127.0.0.1:1";
+
+async function timed<T>(work: Promise<T>): Promise<{ readonly ms: number; readonly outcome: unknown }> {
+  const start = performance.now();
+  const outcome = await work.catch((error: unknown) => error);
+  return { ms: performance.now() - start, outcome };
+}
+
+describe.each(etcdBinaries())("the etcd3 transport, when a member fails, on $name", ({ binary }) => {
+  let bad: EtcdProcess;
+  let good: EtcdProcess;
+  let proxy: FaultProxy;
+  const transports: EtcdTransport[] = [];
+
+  beforeAll(async () => {
+    [bad, good] = await Promise.all([EtcdProcess.start({ binary }), EtcdProcess.start({ binary })]);
+  });
+  afterAll(async () => {
+    await Promise.all([bad[Symbol.asyncDispose](), good[Symbol.asyncDispose]()]);
+  });
+  beforeEach(async () => {
+    proxy = await FaultProxy.start({ target: bad.endpoint });
+  });
+  afterEach(async () => {
+    bad.thaw();
+    await Promise.all(transports.splice(0).map((transport) => transport.close()));
+    await proxy[Symbol.asyncDispose]();
+  });
+
+  /** A transport that asks the members in the order given. */
+  function connect(
+    endpoints: readonly string[],
+    options: Partial<Etcd3TransportOptions> = {},
+  ): EtcdTransport {
+    const transport = createEtcd3Transport({ endpoints, random: fixedRandom(0.5), ...options });
+    transports.push(transport);
+    return transport;
+  }
+
+  async function watch(transport: EtcdTransport, ends: unknown[] = []): Promise<DuplexStream<WatchRequest>> {
+    return transport.watch({ onMessage: () => {}, onEnd: (error) => ends.push(error) });
+  }
+
+  it("passes over one that refuses the connection", async () => {
+    const transport = connect([REFUSED, good.endpoint]);
+    await transport.range({ key });
+    expect((await watch(transport)).endpoint).toBe(good.endpoint);
+  });
+
+  it("says why, if none can be reached, and does not hammer it", async () => {
+    const transport = connect([REFUSED]);
+    const errors = await Promise.all(
+      Array.from({ length: 100 }, () => transport.range({ key }).catch((error: unknown) => error)),
+    );
+    for (const error of errors) {
+      expect(error).toMatchObject({
+        code: "SD_UNAVAILABLE",
+        message: expect.stringContaining("ECONNREFUSED"),
+      });
+      expect(failureOf(error)).toBe("network");
+    }
+    using leaks = leakCheck();
+    proxy.refuse();
+    const hammered = connect([proxy.endpoint]);
+    const end = performance.now() + 1_000;
+    while (performance.now() < end) await hammered.range({ key }).catch(() => {});
+    expect(proxy.accepted).toBeLessThan(30);
+    await hammered.close();
+    await leaks.assertClean();
+  });
+
+  it("finds it again within about a second of its return", async () => {
+    const transport = connect([proxy.endpoint]);
+    proxy.refuse();
+    await timed(transport.range({ key }));
+    proxy.pass();
+    const isBack = () =>
+      transport.range({ key }).then(
+        () => true,
+        () => false,
+      );
+    await eventually(isBack, { timeoutMs: 1_500 });
+  });
+
+  it("leaves one that accepts and stays silent within connectTimeoutMs (T2, F5)", async () => {
+    const transport = connect([proxy.endpoint, good.endpoint], { connectTimeoutMs: 300 });
+    proxy.tarpit();
+    const { ms, outcome } = await timed(transport.range({ key }));
+    expect(outcome).toMatchObject({ kvs: [] });
+    expect(ms).toBeGreaterThanOrEqual(290);
+    expect(ms).toBeLessThan(1_500);
+    await eventually(() => proxy.connections === 0);
+    expect((await timed(transport.range({ key }))).ms).toBeLessThan(250);
+  });
+
+  it("fails a call at its timeout if the member is frozen, and asks another next (T1, F4)", async () => {
+    const transport = connect([bad.endpoint, good.endpoint]);
+    await transport.range({ key });
+    await bad.freeze();
+    const { ms, outcome } = await timed(transport.range({ key }, { timeoutMs: 400 }));
+    expect(failureOf(outcome)).toBe("timeout");
+    expect(ms).toBeGreaterThanOrEqual(390);
+    expect(ms).toBeLessThan(1_000);
+    expect((await timed(transport.range({ key }))).ms).toBeLessThan(250);
+    expect((await watch(transport)).endpoint).toBe(good.endpoint);
+  });
+
+  it("fails a call whose connection is reset, sends it once, and goes elsewhere next", async () => {
+    const transport = connect([proxy.endpoint, good.endpoint]);
+    await transport.range({ key });
+    proxy.blackhole("down");
+    const call = timed(transport.range({ key }));
+    await eventually(() => proxy.connections === 1);
+    proxy.reset();
+    expect(failureOf((await call).outcome)).toBe("network");
+    await transport.range({ key });
+    expect(proxy.accepted).toBe(1);
+  });
+
+  it("ends a stream once when its connection is reset, and swallows what is sent then", async () => {
+    const transport = connect([proxy.endpoint, good.endpoint]);
+    const ends: unknown[] = [];
+    const stream = await watch(transport, ends);
+    proxy.reset();
+    await eventually(() => ends.length === 1);
+    expect(failureOf(ends[0])).toBe("network");
+    stream.send({ type: "progress" });
+    stream.cancel();
+    expect((await watch(transport)).endpoint).toBe(good.endpoint);
+    expect(ends.length).toBe(1);
+  });
+
+  it("leaves a socket alone that a user opens in a handler", async () => {
+    const transport = connect([proxy.endpoint]);
+    const sockets: Socket[] = [];
+    await transport.watch({
+      onMessage: () => {},
+      onEnd: () => void sockets.push(connectTcp(good.port, "127.0.0.1")),
+    });
+    proxy.reset();
+    await eventually(() => sockets[0]?.readyState === "open");
+    await transport.close();
+    expect(sockets[0]?.readyState).toBe("open");
+    sockets[0]?.destroy();
+  });
+
+  it("drops the connection of a suspect and asks it last, for calls too", async () => {
+    const transport = connect([proxy.endpoint, good.endpoint]);
+    const ends: unknown[] = [];
+    await transport.range({ key });
+    const stream = await watch(transport, ends);
+    expect(stream.endpoint).toBe(proxy.endpoint);
+    stream.cancel({ suspect: true });
+    await eventually(() => proxy.connections === 1);
+    expect((await watch(transport)).endpoint).toBe(good.endpoint);
+    const open = proxy.connections;
+    await transport.range({ key });
+    expect([proxy.connections, proxy.accepted]).toEqual([open, 2]);
+    expect(ends).toEqual([]);
+  });
+
+  it("survives bytes that come one by one (F35)", async () => {
+    proxy.slice();
+    const transport = connect([proxy.endpoint]);
+    expect((await transport.range({ key })).header.revision).toBeGreaterThan(0);
+  });
+
+  it("leaves nothing open when it is closed while connecting, or with a frozen member", async () => {
+    using leaks = leakCheck();
+    const stuck = connect([proxy.endpoint]);
+    proxy.tarpit();
+    const call = timed(stuck.range({ key }));
+    await eventually(() => proxy.connections === 1);
+    const frozen = connect([bad.endpoint]);
+    await frozen.range({ key });
+    await bad.freeze();
+    const pending = timed(frozen.range({ key }));
+    await Promise.all([stuck.close(), frozen.close()]);
+    for (const { outcome } of await Promise.all([call, pending])) {
+      expect(outcome).toMatchObject({ code: "SD_CLOSED" });
+    }
+    await leaks.assertClean();
+  });
+});
