@@ -1,0 +1,67 @@
+import type { EtcdTransport, KeyValue, LeaseId, TxnRequest } from "@sd/core";
+
+export interface ClaimRequest {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly lease: LeaseId;
+  /** The revision at which we wrote the key last, if it should still stand so. */
+  readonly expected: number | undefined;
+  /** Whether another owner's entry may be replaced. */
+  mayReplace(current: KeyValue): boolean;
+  readonly signal: AbortSignal;
+}
+
+/** The key holds our value under our lease, since `revision`. */
+export interface Owned {
+  readonly type: "owned";
+  readonly revision: number;
+  /** The store's, when that was seen. */
+  readonly storeRevision: number;
+}
+
+/** The key is another's. */
+export interface Foreign {
+  readonly type: "foreign";
+  readonly current: KeyValue;
+  readonly storeRevision: number;
+}
+
+export type ClaimResult = Owned | Foreign;
+
+/**
+ * Makes the key hold our value under our lease, unless it is another's.
+ *
+ * Every write is a transaction guarded by what we saw: the key is absent, or unchanged since `expected`.
+ * So a request that arrives late or twice does nothing, and a failed call is put right by claiming again:
+ * the claim reads the key back before it writes. Nothing is written if all is well already.
+ *
+ * @throws SdError `SD_LEASE_LOST` if etcd does not know the lease.
+ */
+export async function claim(transport: EtcdTransport, request: ClaimRequest): Promise<ClaimResult> {
+  const { value, lease, signal } = request;
+  let guard = request.expected ?? 0;
+  for (;;) {
+    const answer = await transport.txn(guardedPut(request, guard), { signal });
+    const { revision: storeRevision } = answer.header;
+    if (answer.succeeded) return { type: "owned", revision: storeRevision, storeRevision };
+    const current = answer.ranges[0]?.kvs[0];
+    if (!current) {
+      guard = 0;
+    } else if (current.lease === lease && Buffer.compare(current.value, value) === 0) {
+      return { type: "owned", revision: current.modRevision, storeRevision };
+    } else if (current.lease === lease || request.mayReplace(current)) {
+      guard = current.modRevision;
+    } else {
+      return { type: "foreign", current, storeRevision };
+    }
+  }
+}
+
+/** Puts if the key's modification revision is `guard` (0: absent), else reads it. */
+function guardedPut({ key, value, lease }: ClaimRequest, guard: number): TxnRequest {
+  return {
+    compare: [{ target: "mod", key, equals: guard }],
+    success: [{ type: "put", key, value, lease }],
+    failure: [{ type: "range", range: { key } }],
+  };
+}

@@ -1,0 +1,84 @@
+import { type Format, type InstanceRecord, invalidArgument } from "@sd/core";
+import { type Content, toBytes } from "./content.js";
+
+/**
+ * What to do when the key is another's.
+ *
+ * - `yield`: wait in the state `conflict`, enter when the key is free.
+ * - `takeover`: overwrite it, at most once a second.
+ * - `fail`: end with `SD_CONFLICT`.
+ */
+export type ConflictPolicy = "yield" | "takeover" | "fail";
+
+export interface RegistrationOptions {
+  /**
+   * How long the key outlives a process that died, in whole seconds; etcd may raise it. Renewed every
+   * third. Default 15.
+   */
+  readonly ttlSeconds?: number;
+  /** The least `ttlSeconds` that is accepted: shorter ones fall to any pause of a process. Default 5. */
+  readonly minTtlSeconds?: number;
+  /** Default `yield`. */
+  readonly onConflict?: ConflictPolicy;
+  /** How long `close()` may wait for etcd, in milliseconds. Default 3000. */
+  readonly closeTimeoutMs?: number;
+}
+
+export interface RegisterKeyOptions extends RegistrationOptions {
+  readonly key: string | Uint8Array;
+  readonly value: string | Uint8Array;
+}
+
+export interface RegisterOptions extends RegistrationOptions, InstanceRecord {
+  /** The name that others discover. */
+  readonly service: string;
+  /** Tells this instance from others of the service; the same after a restart, if it can be. */
+  readonly id: string;
+  /** How the instance is written. Default: `host:port`, or JSON if there is more to say. */
+  readonly format?: Format;
+}
+
+/** Checked options, with defaults. */
+export interface Settings<Update> {
+  readonly key: Uint8Array;
+  readonly content: Content<Update>;
+  readonly ttlSeconds: number;
+  readonly onConflict: ConflictPolicy;
+  readonly closeTimeoutMs: number;
+}
+
+const policies: readonly unknown[] = ["yield", "takeover", "fail"] satisfies ConflictPolicy[];
+const MAX_TTL_SECONDS = 86_400;
+
+/** @throws SdError `SD_INVALID_ARGUMENT` for the first option that cannot work. */
+export function checkSettings<Update>(
+  key: string | Uint8Array,
+  content: Content<Update>,
+  options: RegistrationOptions,
+): Settings<Update> {
+  const { minTtlSeconds = 5, ttlSeconds = 15, onConflict = "yield", closeTimeoutMs = 3_000 } = options;
+  const bytes = toBytes("key", key);
+  if (bytes.length === 0) throw invalidArgument("key", "at least one byte long", key);
+  if (!Number.isInteger(minTtlSeconds) || minTtlSeconds < 1) {
+    throw invalidArgument("minTtlSeconds", "a whole number of at least 1", minTtlSeconds);
+  }
+  if (!Number.isInteger(ttlSeconds) || ttlSeconds < minTtlSeconds || ttlSeconds > MAX_TTL_SECONDS) {
+    const hint = minTtlSeconds === 5 ? " (minTtlSeconds lowers the least)" : "";
+    throw invalidArgument(
+      "ttlSeconds",
+      `a whole number from ${minTtlSeconds} to ${MAX_TTL_SECONDS}${hint}`,
+      ttlSeconds,
+    );
+  }
+  if (!policies.includes(onConflict)) {
+    throw invalidArgument("onConflict", "yield, takeover or fail", onConflict);
+  }
+  if (!(typeof closeTimeoutMs === "number" && closeTimeoutMs > 0 && closeTimeoutMs <= 60_000)) {
+    throw invalidArgument(
+      "closeTimeoutMs",
+      "a number of milliseconds above 0, at most 60000",
+      closeTimeoutMs,
+    );
+  }
+  return { key: bytes, content, ttlSeconds, onConflict, closeTimeoutMs };
+}

@@ -1,0 +1,70 @@
+import { defaultFormat, type EtcdClient, instanceKey } from "@sd/core";
+import { type InstanceUpdate, instanceContent, rawContent } from "./content.js";
+import { checkSettings, type RegisterKeyOptions, type RegisterOptions } from "./options.js";
+import { Registration } from "./registration.js";
+
+/** Ends the waiting for the registration, which is then closed. */
+export interface WaitOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** A service instance that is registered. */
+export type InstanceRegistration = Registration<InstanceUpdate>;
+/** A key that is registered. */
+export type KeyRegistration = Registration<string | Uint8Array>;
+
+/**
+ * Registers an instance of a service, and keeps it registered until `close()`.
+ *
+ * Resolves once etcd has it under a live lease; waits as long as no etcd member answers, or as the key is
+ * another's (see `onConflict`). To see why it waits, use `startRegistration()`.
+ *
+ * @throws SdError `SD_INVALID_ARGUMENT` before any I/O.
+ * @throws SdError `SD_CONFLICT` if the key is another's and `onConflict` is `fail`.
+ * @throws `signal.reason` when the signal aborts.
+ */
+export function register(
+  client: EtcdClient,
+  options: RegisterOptions & WaitOptions,
+): Promise<InstanceRegistration> {
+  return whenReady(options, () => startRegistration(client, options));
+}
+
+/** As `register()`, one level lower: any key, any value. A holder with the same value is a predecessor. */
+export function registerKey(
+  client: EtcdClient,
+  options: RegisterKeyOptions & WaitOptions,
+): Promise<KeyRegistration> {
+  return whenReady(options, () => startKeyRegistration(client, options));
+}
+
+/**
+ * Begins to register an instance, and returns at once: for those who want to see the states on the way.
+ *
+ * @throws SdError `SD_INVALID_ARGUMENT` before any I/O.
+ */
+export function startRegistration(client: EtcdClient, options: RegisterOptions): InstanceRegistration {
+  const { service, id, format = defaultFormat, address, weight, version, zone, metadata } = options;
+  const content = instanceContent({ address, weight, version, zone, metadata }, format);
+  return new Registration(client, checkSettings(instanceKey(service, id), content, options));
+}
+
+/** As `startRegistration()`, for any key and value. */
+export function startKeyRegistration(client: EtcdClient, options: RegisterKeyOptions): KeyRegistration {
+  return new Registration(client, checkSettings(options.key, rawContent(options.value), options));
+}
+
+async function whenReady<Update>(
+  { signal }: WaitOptions,
+  start: () => Registration<Update>,
+): Promise<Registration<Update>> {
+  signal?.throwIfAborted();
+  const registration = start();
+  try {
+    await registration.ready(signal ? { signal } : {});
+    return registration;
+  } catch (error) {
+    await registration.close();
+    throw error;
+  }
+}

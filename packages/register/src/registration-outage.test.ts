@@ -1,0 +1,210 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { etcdError, Fault } from "../test/faults.js";
+import { Harness, statuses } from "../test/harness.js";
+import type { InstanceRegistration } from "./register.js";
+import { register, startRegistration } from "./register.js";
+
+let bench: Harness;
+beforeEach(() => {
+  bench = new Harness();
+  return () => bench.end();
+});
+
+const KEY = "/web/node1";
+const MINUTE = 60_000;
+const web = { service: "web", id: "node1", address: "localhost:8000", ttlSeconds: 15 };
+/** From the end of an outage to the registration: backoff cap, and a margin for a read-back. */
+const BACK_MS = 5_000 + 1_500;
+
+const begin = (): Promise<InstanceRegistration> => bench.run(register(bench.client, web));
+const verified = (registration: InstanceRegistration): void => {
+  const kv = bench.memory.get(KEY);
+  expect(registration.state).toEqual({
+    status: "registered",
+    leaseId: kv?.lease,
+    revision: kv?.modRevision,
+  });
+  expect(bench.memory.leases).toContain(kv?.lease);
+};
+
+describe("Registration: in quiet times", () => {
+  it("writes once, and renews every third of the TTL, one tenth more or less", async () => {
+    const registration = await begin();
+    await bench.clock.advance(10 * MINUTE);
+    verified(registration);
+    expect(bench.writes(KEY)).toBe(1);
+    const times = bench.memory.callsOf("renew").map(({ at }) => at);
+    const gaps = times.slice(1).map((at, index) => at - (times[index] ?? 0));
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(4_400);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(5_600);
+  });
+
+  it("reads an ambiguous claim back, and writes once (R5)", async () => {
+    bench.memory.loseNextAnswer("txn");
+    const registration = await bench.run(register(bench.client, web), 1_000);
+    verified(registration);
+    expect(bench.writes(KEY)).toBe(1);
+    expect(bench.memory.callsOf("grant")).toHaveLength(1);
+  });
+
+  it("recognises its lease when the answer to a grant is lost (R6)", async () => {
+    bench.memory.loseNextAnswer("grant");
+    verified(await bench.run(register(bench.client, web), 1_000));
+    expect(bench.memory.leases).toHaveLength(1);
+  });
+
+  it("survives renewals that are not answered", async () => {
+    const registration = await begin();
+    const seen = statuses(registration);
+    for (let round = 0; round < 10; round++) {
+      bench.memory.dropNextRequest("renew");
+      await bench.clock.advance(20_000);
+    }
+    expect(seen).toEqual(["registered"]);
+    expect(bench.writes(KEY)).toBe(1);
+  });
+});
+
+describe.each(["frozen", "refused", "killed"])("Registration: while etcd is %s", (fault) => {
+  const start = (): void => {
+    if (fault === "frozen") bench.memory.freeze();
+    else if (fault === "killed") bench.memory.kill();
+    else {
+      bench.memory.cut();
+      bench.memory.refuse();
+    }
+  };
+  const stop = (): void => {
+    bench.memory.thaw();
+    if (fault === "killed") bench.memory.restart();
+    else bench.memory.accept();
+  };
+
+  it("stays registered for less than the TTL, and writes nothing (R14)", async () => {
+    const registration = await begin();
+    await bench.clock.advance(7_000);
+    const seen = statuses(registration);
+    start();
+    await bench.clock.advance(8_000);
+    stop();
+    await bench.clock.advance(MINUTE);
+    expect(seen).toEqual(["registered"]);
+    expect(bench.writes(KEY)).toBe(1);
+    expect(bench.memory.callsOf("grant")).toHaveLength(1);
+  });
+
+  it("is lost from the moment at which the deadline passes (R10)", async () => {
+    const registration = await begin();
+    await bench.clock.advance(17_000);
+    const sentAt = bench.memory.callsOf("renew").at(-1)?.at ?? 0;
+    start();
+    await bench.clock.advance(sentAt + 15_000 - 1 - bench.clock.now());
+    expect(registration.state.status).toBe("registered");
+    await bench.clock.advance(1);
+    expect(registration.state).toEqual({ status: "lost", reason: "lease-overdue" });
+    stop();
+    await bench.run(registration.close(), 3_000);
+  });
+
+  it("is back after a long outage, within the backoff cap and a little (R13)", async () => {
+    const registration = await begin();
+    const seen = statuses(registration);
+    start();
+    await bench.clock.advance(10 * MINUTE);
+    expect(registration.state.status).toBe("lost");
+    stop();
+    await bench.clock.advance(BACK_MS);
+    expect(seen).toEqual(["registered", "lost", "registered"]);
+    verified(registration);
+    // A killed etcd gives its leases their full TTL: there is nothing to write (R14).
+    if (fault === "killed") expect(bench.history(KEY)).toEqual(["localhost:8000"]);
+    else expect(bench.history(KEY)).toEqual(["localhost:8000", undefined, "localhost:8000"]);
+    expect(bench.memory.callsOf("grant").length).toBe(fault === "killed" ? 1 : 2);
+  });
+});
+
+describe("Registration: after an outage", () => {
+  it("notices what was done to its key meanwhile, compaction included", async () => {
+    const registration = await begin();
+    bench.memory.cut();
+    bench.memory.refuse();
+    bench.memory.delete(KEY);
+    for (let index = 0; index < 5; index++) bench.memory.put("/other", `${index}`);
+    bench.memory.compact(bench.memory.revision);
+    await bench.clock.advance(3_000);
+    bench.memory.accept();
+    await bench.clock.advance(BACK_MS);
+    verified(registration);
+    expect(bench.memory.callsOf("grant")).toHaveLength(1);
+  });
+
+  it("registers anew at an etcd that lost its data", async () => {
+    const registration = await begin();
+    bench.memory.put("/other", "1");
+    bench.memory.wipe();
+    await bench.clock.advance(BACK_MS);
+    verified(registration);
+    expect(bench.history(KEY)).toEqual(["localhost:8000"]);
+    await bench.clock.advance(5 * MINUTE);
+    expect(bench.writes(KEY)).toBe(1);
+  });
+
+  it("yields to one who took the key meanwhile", async () => {
+    const registration = await begin();
+    bench.memory.freeze();
+    await bench.clock.advance(MINUTE);
+    bench.memory.put(KEY, "other:1");
+    bench.memory.thaw();
+    await bench.clock.advance(BACK_MS);
+    expect(registration.state.status).toBe("conflict");
+    expect(bench.valueOf(KEY)).toBe("other:1");
+  });
+
+  it("two registrations of one client, a moment apart, are both lost and both back", async () => {
+    const first = await begin();
+    await bench.clock.advance(30);
+    const second = await bench.run(register(bench.client, { ...web, id: "node2" }));
+    bench.memory.cut();
+    bench.memory.refuse();
+    await bench.clock.advance(MINUTE);
+    expect([first.state.status, second.state.status]).toEqual(["lost", "lost"]);
+    bench.memory.accept();
+    await bench.clock.advance(BACK_MS);
+    expect([first.state.status, second.state.status]).toEqual(["registered", "registered"]);
+  });
+
+  it("does not put a herd on one moment (R17)", async () => {
+    const clients = Array.from({ length: 30 }, () => bench.newClient());
+    const work = clients.map((client, index) => register(client, { ...web, id: `node${index}` }));
+    await bench.run(Promise.all(work));
+    bench.memory.cut();
+    bench.memory.refuse();
+    await bench.clock.advance(MINUTE);
+    bench.memory.clearCalls();
+    bench.memory.accept();
+    await bench.clock.advance(BACK_MS);
+    const times = new Set(bench.memory.callsOf("txn").map(({ at }) => Math.round(at / 10)));
+    expect(times.size).toBeGreaterThan(20);
+    expect(bench.memory.callsOf("txn").length).toBeLessThanOrEqual(40);
+  });
+});
+
+describe("Registration: refused by etcd", () => {
+  const refusals: [string, Error][] = [
+    ["a full store", etcdError(8, "etcdserver: mvcc: database space exceeded")],
+    ["a missing permission", etcdError(7, "etcdserver: permission denied")],
+  ];
+  it.each(refusals)("tries about every 30 s against %s, says why, and is back then", async (_, error) => {
+    const fault = new Fault();
+    fault.error = error;
+    const client = bench.newClient(undefined, fault.wrap);
+    const registration = startRegistration(client, web);
+    await bench.clock.advance(10 * MINUTE);
+    expect(registration.state).toMatchObject({ status: "registering", error });
+    expect(fault.failed).toBeGreaterThanOrEqual(600 / 36);
+    expect(fault.failed).toBeLessThanOrEqual(600 / 24 + 1);
+    fault.error = undefined;
+    await bench.run(registration.ready(), 36_000);
+    verified(registration);
+  });
+});
