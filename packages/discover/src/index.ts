@@ -1,1 +1,14 @@
-export {};
+export type { Change } from "./change.js";
+export {
+  type DiscoverOptions,
+  discover,
+  discoverPrefix,
+  type Entry,
+  type PrefixDiscovery,
+  type ServiceDiscovery,
+  startDiscovery,
+  startPrefixDiscovery,
+  type WaitOptions,
+} from "./discover.js";
+export type { ChangeListener, Discovery, DiscoveryState } from "./discovery.js";
+export type { Snapshot } from "./snapshot.js";

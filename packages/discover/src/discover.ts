@@ -1,0 +1,139 @@
+import {
+  DEFAULT_WEIGHT,
+  decodeUtf8,
+  defaultFormat,
+  type EtcdClient,
+  type Format,
+  type Instance,
+  invalidArgument,
+  type KeyValue,
+  parseAddress,
+  parseInstanceKey,
+  servicePrefix,
+} from "@sd/core";
+import type { Keyed } from "./change.js";
+import { Discovery } from "./discovery.js";
+
+export interface DiscoverOptions {
+  readonly service: string;
+  /** How instances are read. Default: `host:port`, or a JSON object. */
+  readonly format?: Format;
+}
+
+/** Ends the waiting for the discovery, which is then closed. */
+export interface WaitOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** One key and its value, as etcd holds them. */
+export interface Entry extends Keyed {
+  /** As UTF-8; bytes that are not show as replacement characters. */
+  readonly value: string;
+  readonly valueBytes: Uint8Array;
+  /** 0n: the key has no lease, and will not go by itself. */
+  readonly leaseId: bigint;
+  readonly createRevision: number;
+  readonly modRevision: number;
+}
+
+/** The instances of one service. */
+export type ServiceDiscovery = Discovery<Instance>;
+/** The keys under one prefix. */
+export type PrefixDiscovery = Discovery<Entry>;
+
+/**
+ * Discovers the instances of a service.
+ *
+ * Resolves once they were listed completely and are watched; waits as long as no etcd member answers. To
+ * see why it waits, or to go on without, use `startDiscovery()`.
+ *
+ * @throws SdError `SD_INVALID_ARGUMENT` before any I/O.
+ * @throws `signal.reason` when the signal aborts.
+ */
+export function discover(
+  client: EtcdClient,
+  options: DiscoverOptions & WaitOptions,
+): Promise<ServiceDiscovery> {
+  return whenReady(options, () => startDiscovery(client, options));
+}
+
+/** As `discover()`, one level lower: every key under a prefix, which ends with a slash, and its value. */
+export function discoverPrefix(
+  client: EtcdClient,
+  prefix: string,
+  options: WaitOptions = {},
+): Promise<PrefixDiscovery> {
+  return whenReady(options, () => startPrefixDiscovery(client, prefix));
+}
+
+/**
+ * Begins to discover a service, and returns at once: for those who want to see the states on the way.
+ *
+ * @throws SdError `SD_INVALID_ARGUMENT` before any I/O.
+ */
+export function startDiscovery(client: EtcdClient, options: DiscoverOptions): ServiceDiscovery {
+  const { service, format = defaultFormat } = options;
+  return new Discovery(client, {
+    prefix: servicePrefix(service),
+    read: (kv) => readInstance(kv, format),
+    isPickable: ({ weight }) => weight > 0,
+  });
+}
+
+/** As `startDiscovery()`, for every key under a prefix. */
+export function startPrefixDiscovery(client: EtcdClient, prefix: string): PrefixDiscovery {
+  if (typeof prefix !== "string" || !prefix.endsWith("/")) {
+    throw invalidArgument("prefix", "text that ends with / (or /web would find /web-admin too)", prefix);
+  }
+  return new Discovery(client, { prefix, read: readEntry });
+}
+
+function readInstance(kv: KeyValue, format: Format): Instance {
+  const name = parseInstanceKey(kv.key);
+  if (!name)
+    throw invalidArgument("the key", "/<service>/<id>, percent-encoded", decodeUtf8(kv.key) ?? kv.key);
+  const { address, weight = DEFAULT_WEIGHT, version, zone, metadata } = format.read(kv.value);
+  return Object.freeze({
+    ...name,
+    ...parseAddress(address),
+    address,
+    weight,
+    version,
+    zone,
+    metadata: metadata ?? noMetadata,
+    key: Buffer.from(kv.key).toString(),
+    leaseId: kv.lease,
+    createRevision: kv.createRevision,
+    modRevision: kv.modRevision,
+  });
+}
+
+const noMetadata: Readonly<Record<string, string>> = Object.freeze(Object.create(null));
+
+function readEntry(kv: KeyValue): Entry {
+  const key = decodeUtf8(kv.key);
+  if (key === undefined) throw invalidArgument("the key", "UTF-8", kv.key);
+  return Object.freeze({
+    key,
+    value: Buffer.from(kv.value).toString(),
+    valueBytes: kv.value,
+    leaseId: kv.lease,
+    createRevision: kv.createRevision,
+    modRevision: kv.modRevision,
+  });
+}
+
+async function whenReady<D extends { ready(options: WaitOptions): Promise<void>; close(): Promise<void> }>(
+  options: WaitOptions,
+  start: () => D,
+): Promise<D> {
+  options.signal?.throwIfAborted();
+  const discovery = start();
+  try {
+    await discovery.ready(options.signal ? { signal: options.signal } : {});
+    return discovery;
+  } catch (error) {
+    await discovery.close();
+    throw error;
+  }
+}

@@ -1,0 +1,226 @@
+import {
+  deferred,
+  type EtcdClient,
+  Listeners,
+  Mailbox,
+  type Position,
+  prefixRange,
+  type Queue,
+  Reflector,
+  type ReflectorState,
+  SdError,
+  type StateListener,
+  waitFor,
+} from "@sd/core";
+import { type Change, ChangeQueue, type Keyed } from "./change.js";
+import { InstanceStore, type ReadEntry } from "./instance-store.js";
+import { RoundRobin } from "./picker.js";
+import { Snapshot } from "./snapshot.js";
+
+/**
+ * How a discovery stands to etcd.
+ *
+ * - `syncing`: not yet complete; `error` is why the last try failed, if one did.
+ * - `live`: complete, and every change arrives.
+ * - `stale`: etcd cannot be heard since `since` (on the client's clock); what was known is kept.
+ * - `closed`: the end; what was known is kept.
+ */
+export type DiscoveryState = ReflectorState;
+
+/** What is called for each message of etcd that changed something, and the position that it led to. */
+export type ChangeListener<T> = (changes: readonly Change<T>[], position: Position) => void;
+
+interface ReadOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** What a discovery discovers. @internal */
+export interface Subject<T> {
+  /** Ends with a slash. */
+  readonly prefix: string;
+  readonly read: ReadEntry<T>;
+  readonly isPickable?: (entry: T) => boolean;
+}
+
+/**
+ * Knows the live instances under a prefix, and picks one.
+ *
+ * - What it shows is what etcd held at one revision: never a mixture, never back in time within an epoch.
+ * - No failure of etcd, of any kind or length, removes an instance, blocks a read or makes one throw;
+ *   `state` tells that it is stale.
+ * - Reads are local and synchronous.
+ * - It ends only by `close()`.
+ */
+export class Discovery<T extends Keyed> implements AsyncDisposable {
+  readonly prefix: string;
+  readonly #client: EtcdClient;
+  readonly #store: InstanceStore<T>;
+  readonly #reflector: Reflector;
+  readonly #attachment: Disposable;
+  readonly #isPickable: ((entry: T) => boolean) | undefined;
+  readonly #listeners = new Listeners<Parameters<ChangeListener<T>>>();
+  readonly #ready = deferred<void>();
+  #position: Position = { revision: 0, epoch: 1 };
+  #changedAt: number;
+  // What follows is made when it is first read: applying a change costs the change, not the number of
+  // instances.
+  #instances: readonly T[] | undefined;
+  #snapshot: Snapshot<T> | undefined;
+  #picker: RoundRobin<T>;
+  #isPickerFresh = false;
+  #closed: Promise<void> | undefined;
+
+  /** @internal see `startDiscovery()` */
+  constructor(client: EtcdClient, { prefix, read, isPickable }: Subject<T>) {
+    this.prefix = prefix;
+    this.#client = client;
+    this.#isPickable = isPickable;
+    this.#changedAt = client.clock.now();
+    this.#picker = new RoundRobin<T>([], prefix);
+    this.#ready.promise.catch(() => {});
+    this.#attachment = client.attach(this);
+    this.#store = new InstanceStore(read, (changes, position) => this.#change(changes, position));
+    this.#reflector = new Reflector(client, { range: prefixRange(Buffer.from(prefix)), store: this.#store });
+    this.#reflector.subscribe(({ status }) => {
+      if (status === "live") this.#ready.resolve();
+    });
+  }
+
+  get state(): DiscoveryState {
+    return this.#reflector.state;
+  }
+
+  /** Calls `listener` on every change of state, in order. */
+  subscribe(listener: StateListener<DiscoveryState>): Disposable {
+    return this.#reflector.subscribe(listener);
+  }
+
+  /**
+   * Resolves once the prefix was listed completely and is watched. Waits as long as that takes.
+   *
+   * @throws `signal.reason` when the signal aborts; the discovery goes on.
+   * @throws SdError `SD_CLOSED` if it is closed before.
+   */
+  ready({ signal }: ReadOptions = {}): Promise<void> {
+    return waitFor(this.#ready.promise, { signal });
+  }
+
+  /** The newest known. Revision 0 before the first list. */
+  get snapshot(): Snapshot<T> {
+    this.#instances ??= this.#store.entries();
+    this.#snapshot ??= new Snapshot(this.#instances, this.#position, this.#client.clock, this.#changedAt);
+    return this.#snapshot;
+  }
+
+  /** Why keys under the prefix are left out, by key (one character for each byte). */
+  get rejected(): ReadonlyMap<string, unknown> {
+    return this.#store.rejected;
+  }
+
+  /**
+   * Picks an instance: each in turn, but those of weight 0. Synchronous; goes on with what is known while
+   * etcd cannot be heard.
+   *
+   * @throws SdError `SD_NO_INSTANCE` if none is known.
+   */
+  pick(): T {
+    if (!this.#isPickerFresh) {
+      const { instances } = this.snapshot;
+      const candidates = this.#isPickable ? instances.filter(this.#isPickable) : instances;
+      this.#picker = new RoundRobin(candidates, this.prefix, this.#picker);
+      this.#isPickerFresh = true;
+    }
+    return this.#picker.pick();
+  }
+
+  /**
+   * Calls `listener` with the changes of each message of etcd, in order and each once, synchronously from
+   * the socket's read. No state between two changes of one revision is ever visible. Keep it short.
+   */
+  onChanges(listener: ChangeListener<T>): Disposable {
+    return this.#listeners.add(listener);
+  }
+
+  /**
+   * The changes, beginning with an `added` for each instance that is known now.
+   *
+   * A slow reader misses no instance: changes of one key that it has not read become one. Ends with
+   * `close()`; throws `signal.reason` when the signal aborts.
+   */
+  changes({ signal }: ReadOptions = {}): AsyncIterableIterator<Change<T>> {
+    const queue = new ChangeQueue<T>();
+    for (const instance of this.#store.entries()) queue.put({ type: "added", instance });
+    return this.#box(queue, (box, changes) => {
+      for (const change of changes) box.put(change);
+    }).read(signal);
+  }
+
+  /**
+   * The snapshots, beginning with the newest, if the first list is complete.
+   *
+   * A slow reader gets the newest and may miss those before it. Ends with `close()`; throws
+   * `signal.reason` when the signal aborts.
+   */
+  snapshots({ signal }: ReadOptions = {}): AsyncIterableIterator<Snapshot<T>> {
+    let isNew = this.#position.revision > 0;
+    const queue: Queue<void, Snapshot<T>> = {
+      put() {
+        isNew = true;
+      },
+      take: () => {
+        if (!isNew) return undefined;
+        isNew = false;
+        return this.snapshot;
+      },
+      clear() {
+        isNew = false;
+      },
+    };
+    return this.#box(queue, (box) => box.put()).read(signal);
+  }
+
+  /** Stops watching. Nothing is delivered after it resolves; what was known stays readable. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#attachment[Symbol.dispose]();
+    this.#ready.reject(new SdError("SD_CLOSED", `the discovery of ${this.prefix} is closed`));
+    await this.#reflector.close();
+    this.#listeners.clear();
+  }
+
+  #change(changes: readonly Change<T>[], position: Position): void {
+    const isFirst = this.#position.revision === 0;
+    this.#position = position;
+    this.#snapshot = undefined;
+    if (changes.length === 0 && !isFirst) return;
+    this.#changedAt = this.#client.clock.now();
+    this.#instances = undefined;
+    this.#isPickerFresh = false;
+    this.#listeners.emit(changes, position);
+  }
+
+  /** A mailbox that is fed with every change, and closed with this discovery. */
+  #box<News, Item>(
+    queue: Queue<News, Item>,
+    feed: (box: Mailbox<News, Item>, changes: readonly Change<T>[]) => void,
+  ): Mailbox<News, Item> {
+    const box = new Mailbox<News, Item>(queue, () => {
+      fed[Symbol.dispose]();
+      ended[Symbol.dispose]();
+    });
+    const fed = this.onChanges((changes) => feed(box, changes));
+    const ended = this.subscribe(({ status }) => {
+      if (status === "closed") box.close();
+    });
+    if (this.state.status === "closed") box.close();
+    return box;
+  }
+}

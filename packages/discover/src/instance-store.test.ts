@@ -1,0 +1,120 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { KeyValue, Position, WatchEvent } from "@sd/core";
+import { beforeEach, describe, expect, it } from "vitest";
+import { short } from "../test/harness.js";
+import type { Change } from "./change.js";
+import { InstanceStore } from "./instance-store.js";
+
+interface Item {
+  readonly key: string;
+  readonly value: string;
+}
+
+let calls: { readonly changes: readonly Change<Item>[]; readonly position: Position }[];
+let store: InstanceStore<Item>;
+beforeEach(() => {
+  calls = [];
+  store = new InstanceStore<Item>(
+    ({ key, value }) => {
+      const text = Buffer.from(value).toString();
+      if (text === "bad") throw new Error("bad value");
+      return { key: Buffer.from(key).toString(), value: text };
+    },
+    (changes, position) => calls.push({ changes, position }),
+  );
+});
+
+const kv = (key: string | Uint8Array, value: string, modRevision: number): KeyValue => ({
+  key: Buffer.from(key as string),
+  value: Buffer.from(value),
+  createRevision: 1,
+  modRevision,
+  version: 1,
+  lease: 0n,
+});
+const put = (key: string, value: string, revision: number): WatchEvent => ({
+  type: "put",
+  kv: kv(key, value, revision),
+});
+const del = (key: string, revision: number): WatchEvent => ({ type: "delete", kv: kv(key, "", revision) });
+const at = (revision: number, epoch = 1): Position => ({ revision, epoch });
+const last = (): string[] => (calls.at(-1)?.changes ?? []).map(short);
+
+describe("InstanceStore", () => {
+  it("tells the changes of one message at once, after they are all done (D4)", () => {
+    store.apply([put("/a", "1", 2), put("/b", "1", 2), del("/a", 3)], at(3));
+    expect(calls).toHaveLength(1);
+    expect(last()).toEqual(["+/a", "+/b", "-/a"]);
+    expect(store.entries().map(({ key }) => key)).toEqual(["/b"]);
+  });
+
+  it("tells the difference to a new list, with the last known value of what is gone (D7)", () => {
+    store.replace([kv("/a", "1", 2), kv("/b", "1", 3), kv("/c", "1", 4)], at(4));
+    store.replace([kv("/b", "2", 8), kv("/c", "1", 4), kv("/d", "1", 9)], at(9));
+    expect(last()).toEqual(["~/b", "+/d", "-/a"]);
+    expect(calls.at(-1)?.changes.at(-1)).toEqual({
+      type: "removed",
+      instance: { key: "/a", value: "1" },
+      revision: 9,
+    });
+  });
+
+  it("reads everything anew in another epoch, where revisions may be equal by chance", () => {
+    store.replace([kv("/a", "1", 2)], at(5));
+    store.replace([kv("/a", "2", 2)], at(2, 2));
+    expect(store.entries()).toEqual([{ key: "/a", value: "2" }]);
+    expect(last()).toEqual(["~/a"]);
+  });
+
+  it("leaves out what cannot be read, and nothing else (D13)", () => {
+    store.replace([kv("/a", "bad", 2), kv("/b", "1", 2)], at(2));
+    expect(last()).toEqual(["+/b"]);
+    expect([...store.rejected.keys()]).toEqual(["/a"]);
+    store.apply([put("/a", "1", 3)], at(3));
+    expect(last()).toEqual(["+/a"]);
+    expect(store.rejected.size).toBe(0);
+    store.apply([put("/a", "bad", 4)], at(4));
+    expect(last()).toEqual(["-/a"]);
+    store.apply([del("/a", 5)], at(5));
+    expect(last()).toEqual([]);
+    expect(store.rejected.size).toBe(0);
+    store.apply([put("/a", "bad", 6)], at(6));
+    store.replace([kv("/b", "1", 2)], at(7));
+    expect(store.rejected.size).toBe(0);
+  });
+
+  it("reports what it leaves out on sd:instance:rejected, with the key escaped", () => {
+    const heard: unknown[] = [];
+    const hear = (message: unknown): void => void heard.push(message);
+    subscribe("sd:instance:rejected", hear);
+    store.apply([put("/a\n", "bad", 2)], at(2));
+    unsubscribe("sd:instance:rejected", hear);
+    expect(heard).toEqual([{ key: "/a\\u000a", error: new Error("bad value") }]);
+  });
+
+  it("keeps keys apart that become one text in UTF-8", () => {
+    const keys = [Uint8Array.of(0x2f, 0xff), Uint8Array.of(0x2f, 0xfe), Buffer.from("/\ufffd")];
+    store.replace(
+      keys.map((key) => kv(key, "1", 2)),
+      at(2),
+    );
+    expect(store.entries()).toHaveLength(3);
+    store.apply([{ type: "delete", kv: kv(keys[0] ?? "", "", 3) }], at(3));
+    expect(store.entries()).toHaveLength(2);
+  });
+
+  it("passes a bookmark on without a change, and ignores the end of a stranger", () => {
+    store.bookmark(at(7));
+    store.apply([del("/x", 8)], at(8));
+    expect(calls).toEqual([
+      { changes: [], position: at(7) },
+      { changes: [], position: at(8) },
+    ]);
+  });
+
+  it("takes names of Object.prototype for names", () => {
+    store.apply([put("__proto__", "1", 2), put("constructor", "1", 2)], at(2));
+    expect(last()).toEqual(["+__proto__", "+constructor"]);
+    expect(store.entries()).toHaveLength(2);
+  });
+});

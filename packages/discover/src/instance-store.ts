@@ -1,0 +1,100 @@
+import { escapeControl, type KeyValue, type Position, publish, type Store, type WatchEvent } from "@sd/core";
+import type { Change, Keyed } from "./change.js";
+
+/** Makes an entry from what etcd holds. @throws if the value or the key cannot be read. */
+export type ReadEntry<T> = (kv: KeyValue) => T;
+
+interface Held<T> {
+  readonly modRevision: number;
+  readonly entry: T;
+}
+
+/**
+ * The entries of a prefix, kept by a reflector.
+ *
+ * A value that cannot be read is left out and reported; it affects no other. Keys are told apart by their
+ * bytes, also those that are not UTF-8.
+ */
+export class InstanceStore<T extends Keyed> implements Store {
+  readonly #read: ReadEntry<T>;
+  readonly #onChanges: (changes: readonly Change<T>[], position: Position) => void;
+  readonly #held = new Map<string, Held<T>>();
+  readonly #rejected = new Map<string, unknown>();
+  #epoch = 1;
+
+  constructor(read: ReadEntry<T>, onChanges: (changes: readonly Change<T>[], position: Position) => void) {
+    this.#read = read;
+    this.#onChanges = onChanges;
+  }
+
+  /** A new array of all entries. */
+  entries(): T[] {
+    return Array.from(this.#held.values(), ({ entry }) => entry);
+  }
+
+  /** Why keys are left out, by key. */
+  get rejected(): ReadonlyMap<string, unknown> {
+    return this.#rejected;
+  }
+
+  replace(kvs: readonly KeyValue[], position: Position): void {
+    const changes: Change<T>[] = [];
+    const gone = new Set([...this.#held.keys(), ...this.#rejected.keys()]);
+    for (const kv of kvs) {
+      const id = idOf(kv.key);
+      gone.delete(id);
+      // Revisions of another epoch may be equal by chance.
+      const held = this.#held.get(id);
+      if (held?.modRevision !== kv.modRevision || position.epoch > this.#epoch) this.#put(id, kv, changes);
+    }
+    for (const id of gone) this.#delete(id, position.revision, changes);
+    this.#epoch = position.epoch;
+    this.#onChanges(changes, position);
+  }
+
+  apply(events: readonly WatchEvent[], position: Position): void {
+    const changes: Change<T>[] = [];
+    for (const { type, kv } of events) {
+      if (type === "put") this.#put(idOf(kv.key), kv, changes);
+      else this.#delete(idOf(kv.key), kv.modRevision, changes);
+    }
+    this.#onChanges(changes, position);
+  }
+
+  bookmark(position: Position): void {
+    this.#onChanges([], position);
+  }
+
+  #put(id: string, kv: KeyValue, changes: Change<T>[]): void {
+    let entry: T;
+    try {
+      entry = this.#read(kv);
+    } catch (error) {
+      this.#delete(id, kv.modRevision, changes);
+      this.#rejected.set(id, error);
+      publish("sd:instance:rejected", () => ({ key: escapeControl(Buffer.from(kv.key).toString()), error }));
+      return;
+    }
+    const previous = this.#held.get(id)?.entry;
+    this.#rejected.delete(id);
+    this.#held.set(id, { modRevision: kv.modRevision, entry });
+    changes.push(
+      previous === undefined
+        ? { type: "added", instance: entry }
+        : { type: "updated", instance: entry, previous },
+    );
+  }
+
+  #delete(id: string, revision: number, changes: Change<T>[]): void {
+    this.#rejected.delete(id);
+    const held = this.#held.get(id);
+    if (!held) return;
+    this.#held.delete(id);
+    changes.push({ type: "removed", instance: held.entry, revision });
+  }
+}
+
+/** One character for each byte: different bytes never become the same string, as they can in UTF-8. */
+function idOf(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
+}
