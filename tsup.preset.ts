@@ -18,7 +18,13 @@ export function libraryBuild(overrides: Options = {}): ReturnType<typeof defineC
   });
 }
 
-/** An app: one ESM file to run, its packages left outside. */
+/** An app: one ESM file to run, with what the apps share inside and the packages left outside. */
 export function appBuild(): ReturnType<typeof defineConfig> {
-  return libraryBuild({ entry: ["src/main.ts"], format: ["esm"], dts: false, sourcemap: false });
+  return libraryBuild({
+    entry: ["src/main.ts"],
+    format: ["esm"],
+    dts: false,
+    sourcemap: false,
+    noExternal: ["@sd/app-common"],
+  });
 }
