@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 const conditions = ["@sd/source", "module", "import", "node", "default"];
 
 /** Siblings are read from their sources: tests need no build (apps excepted, which run as processes). */
-const source = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } };
+const source = { resolve: { conditions }, ssr: { resolve: { conditions } } };
 
 export default defineConfig({
   test: {
@@ -13,19 +13,21 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["{packages,apps,tools}/**/*.test.{ts,mjs}"],
-          exclude: ["**/node_modules/**", "**/*.integration.test.ts"],
+          exclude: ["**/node_modules/**", "**/*.integration.test.*"],
           testTimeout: 10_000,
+          sequence: { groupOrder: 0 },
         },
       },
       {
         ...source,
         test: {
           name: "integration",
-          include: ["{packages,apps}/*/test/**/*.integration.test.ts"],
+          include: ["{packages,apps}/*/test/**/*.integration.test.ts", "tools/*.integration.test.mjs"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           // Real processes and real time: two files at once is what two cores bear.
           maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

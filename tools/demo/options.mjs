@@ -1,0 +1,40 @@
+/** The flags of the demo. */
+
+import { positiveNumber, readFlags, UsageError } from "../lib/command-line.mjs";
+
+export const help = `Usage: npm run demo [-- --seconds N] [-- --endpoints URL[,URL…]]
+
+  Runs the client and two servers side by side, until Ctrl-C.
+
+  --seconds N       ends by itself after N seconds
+  --endpoints URLs  uses this etcd (also: the variable ETCD_ENDPOINTS); else one is started for the demo
+  --help            shows this
+`;
+
+/**
+ * Reads the flags of the demo.
+ *
+ * @param {string[]} args
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {{ help: boolean, seconds: number | undefined, endpoints: string | undefined }}
+ * @throws {UsageError}
+ */
+export function readOptions(args, env) {
+  const flags = readFlags(
+    { seconds: { type: "string" }, endpoints: { type: "string" }, help: { type: "boolean", short: "h" } },
+    args,
+  );
+  const endpoints = flags.endpoints ?? (env["ETCD_ENDPOINTS"] || undefined);
+  const source = flags.endpoints === undefined ? "ETCD_ENDPOINTS" : "--endpoints";
+  for (const url of endpoints?.split(",") ?? []) {
+    if (isEtcdUrl(url)) continue;
+    // What stands before an @ may be a password.
+    throw new UsageError(
+      `${source} must be http:// or https:// URLs, got ${JSON.stringify(url.replace(/^.*@/, ""))}`,
+    );
+  }
+  return { help: flags.help ?? false, seconds: positiveNumber("seconds", flags.seconds), endpoints };
+}
+
+/** @param {string} text */
+const isEtcdUrl = (text) => /^https?:\/\/[^\s/]+\/?$/.test(text.trim()) && URL.canParse(text.trim());

@@ -1,0 +1,126 @@
+/**
+ * Checks the packages as their users get them: `node tools/packages/check.mjs`.
+ *
+ * Packs each, looks into the tarball, lints it, and uses all of them in a throw-away project against a real etcd.
+ */
+
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { findEtcd } from "../etcd/find-etcd.mjs";
+import { startEtcd } from "../etcd/start-etcd.mjs";
+import { checkout, manifest, tool } from "../lib/checkout.mjs";
+import { readFlags, reportFailure, runMain } from "../lib/command-line.mjs";
+import { run } from "../lib/run.mjs";
+import { build, pnpm, setUp } from "../setup.mjs";
+import { consumerFiles } from "./consumer.mjs";
+import { complaints } from "./tarball.mjs";
+
+const packages = ["core", "register", "discover", "testing"];
+
+/** Runs the checks one after the other, tells each, and goes on after a failure. */
+class Checks {
+  failed = 0;
+
+  /**
+   * @param {string} name
+   * @param {() => Promise<unknown>} action
+   */
+  async check(name, action) {
+    const startedAt = performance.now();
+    try {
+      await action();
+      process.stdout.write(`ok      ${name} (${((performance.now() - startedAt) / 1000).toFixed(1)} s)\n`);
+    } catch (error) {
+      this.failed += 1;
+      process.stdout.write(`FAILED  ${name}\n`);
+      reportFailure(error);
+    }
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {string} folder
+ */
+async function pack(name, folder) {
+  const target = join(folder, name);
+  await mkdir(target, { recursive: true });
+  await pnpm(["pack", "--pack-destination", target], join(checkout, "packages", name));
+  const [tarball] = await readdir(target);
+  if (tarball === undefined) throw new Error(`pnpm pack made no tarball of ${name}`);
+  return join(target, tarball);
+}
+
+/** @param {string} tarball */
+async function checkFiles(tarball) {
+  const files = (await run("tar", ["-tzf", tarball])).split("\n").filter(Boolean);
+  const found = complaints(files, await run("tar", ["-xzOf", tarball, "package/package.json"]));
+  if (found.length > 0) throw new Error(found.join("\n"));
+}
+
+/**
+ * @param {Checks} checks
+ * @param {Record<string, string>} tarballs
+ * @param {string} folder
+ */
+async function checkConsumers(checks, tarballs, folder) {
+  const consumer = join(folder, "consumer");
+  await mkdir(consumer);
+  const files = consumerFiles(tarballs, manifest.devDependencies["@types/node"] ?? "*");
+  for (const [name, text] of Object.entries(files)) await writeFile(join(consumer, name), text);
+  const flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--no-package-lock"];
+  await checks.check("npm installs the tarballs", () => run("npm", ["install", ...flags], { cwd: consumer }));
+  await checks.check("types in an ESM and a CJS consumer", () =>
+    run(tool("tsc"), ["-p", "."], { cwd: consumer }),
+  );
+  const { etcd, version } = await findEtcd();
+  for (const file of ["esm.mjs", "cjs.cjs"]) {
+    // One etcd each: the second must not find what the first has left.
+    const started = await startEtcd(etcd);
+    const env = { ...process.env, ENDPOINT: started.endpoint, no_grpc_proxy: "127.0.0.1" };
+    const play = () => run(process.execPath, [file], { cwd: consumer, env, timeoutMs: 30_000 });
+    await checks.check(`${file} registers and discovers on etcd ${version}`, play);
+    await started.stop();
+  }
+}
+
+await runMain(async () => {
+  const flags = readFlags({ help: { type: "boolean", short: "h" } });
+  if (flags.help) {
+    process.stdout.write(
+      "Usage: node tools/packages/check.mjs\n\n  Checks the packages as their users get them.\n",
+    );
+    return 0;
+  }
+  await setUp();
+  await build();
+  const checks = new Checks();
+  const folder = await mkdtemp(join(tmpdir(), "sd-packages-"));
+  try {
+    /** @type {Record<string, string>} */
+    const tarballs = {};
+    for (const name of packages) {
+      await checks.check(`@sd/${name} packs`, async () => {
+        tarballs[`@sd/${name}`] = await pack(name, folder);
+      });
+      const tarball = tarballs[`@sd/${name}`];
+      if (tarball === undefined) continue;
+      await checks.check(`@sd/${name} holds what it should`, () => checkFiles(tarball));
+      await checks.check(`@sd/${name} passes publint`, () =>
+        run(tool("publint"), ["run", tarball, "--strict"]),
+      );
+      await checks.check(`@sd/${name} passes attw`, () =>
+        run(tool("attw"), [tarball, "--profile", "node16"]),
+      );
+    }
+    if (checks.failed === 0) await checkConsumers(checks, tarballs, folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  process.stdout.write(
+    checks.failed === 0 ? "the packages are fit to be used\n" : `${checks.failed} checks FAILED\n`,
+  );
+  return checks.failed === 0 ? 0 : 1;
+});
