@@ -54,14 +54,16 @@ function isShallow(json: string): boolean {
   let depth = 0;
   let inString = false;
   for (let i = 0; i < json.length; i++) {
-    const char = json[i];
+    const char = json.charCodeAt(i);
     if (inString) {
-      if (char === "\\") i++;
-      else if (char === '"') inString = false;
-    } else if (char === '"') inString = true;
-    else if (char === "{" || char === "[") {
+      if (char === BACKSLASH) i++;
+      else if (char === QUOTE) inString = false;
+    } else if (char === QUOTE) inString = true;
+    else if (char === OPEN_BRACE || char === OPEN_BRACKET) {
       if (++depth > MAX_DEPTH) return false;
-    } else if (char === "}" || char === "]") depth--;
+    } else if (char === CLOSE_BRACE || char === CLOSE_BRACKET) depth--;
   }
   return true;
 }
+
+const [QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [34, 92, 123, 125, 91, 93];
