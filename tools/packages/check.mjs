@@ -14,7 +14,7 @@ import { checkout, manifest, tool } from "../lib/checkout.mjs";
 import { readFlags, reportFailure, runMain } from "../lib/command-line.mjs";
 import { run } from "../lib/run.mjs";
 import { build, pnpm, setUp } from "../setup.mjs";
-import { consumerFiles } from "./consumer.mjs";
+import { compilerOf, compilers, consumerFiles } from "./consumer.mjs";
 import { complaints } from "./tarball.mjs";
 
 const packages = ["core", "register", "discover", "testing"];
@@ -72,9 +72,12 @@ async function checkConsumers(checks, tarballs, folder) {
   for (const [name, text] of Object.entries(files)) await writeFile(join(consumer, name), text);
   const flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--no-package-lock"];
   await checks.check("npm installs the tarballs", () => run("npm", ["install", ...flags], { cwd: consumer }));
-  await checks.check("types in an ESM and a CJS consumer", () =>
-    run(tool("tsc"), ["-p", "."], { cwd: consumer }),
-  );
+  for (const version of compilers) {
+    const tsc = join(consumer, "node_modules", compilerOf(version), "bin", "tsc");
+    await checks.check(`types in an ESM and a CJS consumer with TypeScript ${version}`, () =>
+      run(process.execPath, [tsc, "-p", "."], { cwd: consumer }),
+    );
+  }
   const { etcd, version } = await findEtcd();
   for (const file of ["esm.mjs", "cjs.cjs"]) {
     // One etcd each: the second must not find what the first has left.

@@ -12,6 +12,16 @@ const { discover } = require("@sd/discover");
 `,
 };
 
+/** The versions of TypeScript that understand our declarations: the oldest, the last of each major, the newest. */
+export const compilers = ["5.4", "5.9", "6.0", "7.0"];
+
+/**
+ * The name under which a compiler is installed in the consumer.
+ *
+ * @param {string} version
+ */
+export const compilerOf = (version) => `typescript-${version}`;
+
 /** Registers, sees it, picks it, goes, sees that; and ends by itself, as nothing holds the process. */
 const body = `
 async function main() {
@@ -64,7 +74,12 @@ export function consumerFiles(tarballs, nodeTypes) {
       private: true,
       type: "module",
       dependencies,
-      devDependencies: { "@types/node": nodeTypes },
+      devDependencies: {
+        "@types/node": nodeTypes,
+        ...Object.fromEntries(
+          compilers.map((version) => [compilerOf(version), `npm:typescript@~${version}`]),
+        ),
+      },
       // What our packages ask for among themselves comes from the tarballs too.
       overrides: Object.fromEntries(names.map((name) => [name, `$${name}`])),
     }),
