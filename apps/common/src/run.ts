@@ -1,7 +1,10 @@
 import { SdError } from "@sd/core";
 import { UsageError } from "./flags.js";
 
-/** A signal that aborts on SIGINT or SIGTERM. A second one ends the process at once. */
+/**
+ * A signal that aborts on SIGINT or SIGTERM, and when the reader of stdout has gone, as in `| head`. SIGINT or
+ * SIGTERM after that ends the process at once.
+ */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();
   const stop = (name: NodeJS.Signals): void => {
@@ -9,16 +12,26 @@ export function stopSignal(): AbortSignal {
     controller.abort(name);
   };
   process.on("SIGINT", stop).on("SIGTERM", stop);
+  process.stdout.on("error", (error) => {
+    if (isReaderGone(error)) controller.abort("EPIPE");
+  });
   return controller.signal;
 }
 
-/** Runs `main`; a wrong flag or value gets one line on stderr and exit code 2, any other failure code 1. */
+/**
+ * Runs `main`; a wrong flag or value gets one line on stderr and exit code 2, any other failure code 1.
+ *
+ * A reader of stdout or stderr that has gone is no failure: nothing more is written there, and `main` goes on
+ * until it ends; see `stopSignal()`.
+ */
 export async function runApp(main: () => Promise<void>): Promise<void> {
-  // A reader that has gone, as in `| head`, is no failure.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0);
-    throw error;
-  });
+  for (const output of [process.stdout, process.stderr]) {
+    output.on("error", (error) => {
+      if (!isReaderGone(error)) throw error;
+      // Keeps back what is still to come; it is lost with the process.
+      output.cork();
+    });
+  }
   try {
     await main();
   } catch (error) {
@@ -26,4 +39,8 @@ export async function runApp(main: () => Promise<void>): Promise<void> {
     process.stderr.write(isUsage ? `${error.message} (see --help)\n` : `${String(error)}\n`);
     process.exitCode = isUsage ? 2 : 1;
   }
+}
+
+function isReaderGone(error: NodeJS.ErrnoException): boolean {
+  return error.code === "EPIPE";
 }

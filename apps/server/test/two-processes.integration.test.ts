@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import {
   EtcdProcess,
@@ -140,6 +142,42 @@ describe.each(etcdBinaries())("the two documented processes, on $name", ({ binar
       expect((await app.exited).code).toBe(0);
     }
     endpoint = etcd.endpoint;
+  });
+
+  it.each(["stdout", "both"])(
+    "deregisters and ends with code 0 when the reader of its output has gone, as in `| head -1` (%s)",
+    async (gone) => {
+      const args = ["--key", `${prefix}node1`, "--value", "h:1", "--endpoints", endpoint];
+      const writer = spawn(process.execPath, [server, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+      try {
+        const ended = once(writer, "exit");
+        const errors: string[] = [];
+        writer.stderr.on("data", (chunk) => errors.push(String(chunk)));
+        await once(writer.stdout, "data");
+        expect(await etcd.ctl("get", "--keys-only", `${prefix}node1`)).toContain("node1");
+        writer.stdout.destroy();
+        if (gone === "both") writer.stderr.destroy();
+        // Its next line is that of a renewal; the lease would last much longer than the way to the exit.
+        expect(await ended).toEqual([0, null]);
+        expect(await etcd.ctl("get", "--keys-only", `${prefix}node1`)).toBe("");
+        expect(errors).toEqual([]);
+      } finally {
+        writer.kill("SIGKILL");
+      }
+    },
+  );
+
+  it("ends a client with code 0 when the reader of its output has gone", async () => {
+    const args = ["--prefix", prefix, "--every", "1", "--endpoints", endpoint];
+    const reader = spawn(process.execPath, [client, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+    try {
+      const ended = once(reader, "exit");
+      await once(reader.stdout, "data");
+      reader.stdout.destroy();
+      expect(await ended).toEqual([0, null]);
+    } finally {
+      reader.kill("SIGKILL");
+    }
   });
 
   it("ends by a signal while etcd is down", async () => {

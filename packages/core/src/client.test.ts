@@ -1,4 +1,4 @@
-import { ManualClock, MemoryEtcd } from "@sd/testing";
+import { leaseId, ManualClock, MemoryEtcd } from "@sd/testing";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { liveTimers, settled } from "../test/observe.js";
 import { createClient, type EtcdClient } from "./client.js";
@@ -47,7 +47,7 @@ describe("EtcdClient", () => {
     expect(order).toEqual(["active", "revoked"]);
     expect(closing.status).toBe("resolved");
     expect([etcd.openStreams, etcd.leases.length]).toEqual([0, 0]);
-    await expect(client.transport.revoke(1n)).rejects.toMatchObject({ code: "SD_CLOSED" });
+    await expect(client.transport.revoke(leaseId(1n))).rejects.toMatchObject({ code: "SD_CLOSED" });
   });
 
   it("does not close what has left", async () => {

@@ -2,7 +2,7 @@ import { createEtcd3Transport, type Etcd3TransportOptions } from "./etcd/etcd3/e
 import type { EtcdTransport } from "./etcd/transport.js";
 import { type Clock, holdProcess, systemClock } from "./kit/clock.js";
 import { deferred } from "./kit/deferred.js";
-import { SdError } from "./kit/errors.js";
+import { requireOptions, SdError } from "./kit/errors.js";
 import { type Random, systemRandom } from "./kit/random.js";
 import { Leases } from "./lease/leases.js";
 import { WatchHub } from "./watch/watch-hub.js";
@@ -10,8 +10,8 @@ import { WatchHub } from "./watch/watch-hub.js";
 /** Ports that a test may exchange. */
 export interface ClientPorts {
   /** Default: the machine's monotonic clock. */
-  readonly clock?: Clock;
-  readonly random?: Random;
+  readonly clock?: Clock | undefined;
+  readonly random?: Random | undefined;
 }
 
 export type ClientOptions =
@@ -28,6 +28,10 @@ export interface Closeable {
  * A client of one etcd cluster: all leases on one stream, all watches on one stream.
  *
  * Made by `createClient()`. Share it: any number of registrations and discoveries live on one.
+ *
+ * Only what is attached keeps the process alive: registrations and discoveries do so by themselves. A lease, a
+ * `Reflector` or a `Watch` that is taken directly does not: during an outage, with no connection open, a
+ * process that has nothing else to do ends. Attach it, or hold the process by other means.
  */
 export class EtcdClient implements AsyncDisposable {
   readonly transport: EtcdTransport;
@@ -110,6 +114,7 @@ export class EtcdClient implements AsyncDisposable {
  * const etcd = createClient({ endpoints: ["http://127.0.0.1:2379"] });
  */
 export function createClient(options: ClientOptions): EtcdClient {
+  requireOptions("the options of createClient()", options);
   const { clock = systemClock, random = systemRandom } = options;
   const transport =
     "transport" in options ? options.transport : createEtcd3Transport({ ...options, clock, random });

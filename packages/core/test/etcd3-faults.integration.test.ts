@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { connect as connectTcp, type Socket } from "node:net";
 import { EtcdProcess, etcdBinaries, eventually, FaultProxy, fixedRandom, leakCheck } from "@sd/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -55,6 +56,41 @@ describe.each(etcdBinaries())("the etcd3 transport, when a member fails, on $nam
     const transport = connect([REFUSED, good.endpoint]);
     await transport.range({ key });
     expect((await watch(transport)).endpoint).toBe(good.endpoint);
+  });
+
+  it("goes back at once to one whose connection broke, before those that it never reached (T5)", async () => {
+    const deaf = await Promise.all([1, 2].map(() => FaultProxy.start({ target: bad.endpoint })));
+    for (const tarpit of deaf) tarpit.tarpit();
+    const transport = connect([...deaf.map(({ endpoint }) => endpoint), proxy.endpoint], {
+      connectTimeoutMs: 500,
+    });
+    await transport.range({ key });
+    proxy.reset();
+    // A call may still go out on the connection that is breaking.
+    const { ms, outcome } = await timed(eventually(() => transport.range({ key })));
+    expect(outcome).toHaveProperty("header");
+    expect(ms).toBeLessThan(400);
+    await Promise.all(deaf.map((tarpit) => tarpit[Symbol.asyncDispose]()));
+  });
+
+  it("connects no more when it was closed in the turn of its first call", async () => {
+    let sockets = 0;
+    const count = (): void => {
+      sockets += 1;
+    };
+    subscribe("net.client.socket", count);
+    for (let steps = 0; steps < 20; steps += 1) {
+      const transport = createEtcd3Transport({ endpoints: REFUSED });
+      const call = transport.range({ key }).catch(() => {});
+      for (let step = 0; step < steps; step += 1) await Promise.resolve();
+      await transport.close();
+      await call;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const atRest = sockets;
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    unsubscribe("net.client.socket", count);
+    expect(sockets).toBe(atRest);
   });
 
   it("says why, if none can be reached, and does not hammer it", async () => {

@@ -1,14 +1,14 @@
-import { EtcdProcess, etcdBinaries, eventually, leakCheck } from "@sd/testing";
+import { EtcdProcess, etcdBinaries, eventually, leakCheck, leaseId } from "@sd/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createEtcd3Transport } from "../src/etcd/etcd3/etcd3-transport.js";
 import { failureOf } from "../src/etcd/failure.js";
 import type { EtcdTransport } from "../src/etcd/transport.js";
-import type { Operation, WatchResponse } from "../src/etcd/types.js";
+import type { LeaseId, Operation, WatchResponse } from "../src/etcd/types.js";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const text = (array: Uint8Array | undefined): string => new TextDecoder().decode(array);
 const prefix = (name: string) => ({ key: bytes(`/${name}/`), rangeEnd: bytes(`/${name}0`) });
-const put = (key: string, value: string, lease: bigint): Operation => ({
+const put = (key: string, value: string, lease: LeaseId): Operation => ({
   type: "put",
   key: bytes(key),
   value: bytes(value),
@@ -30,9 +30,9 @@ describe.each(etcdBinaries())("the etcd3 transport, on $name", ({ binary }) => {
     await etcd[Symbol.asyncDispose]();
   });
 
-  async function grant(): Promise<bigint> {
+  async function grant(): Promise<LeaseId> {
     lastLease += 1n;
-    return (await transport.grant({ id: lastLease, ttlSeconds: 60 })).id;
+    return (await transport.grant({ id: leaseId(lastLease), ttlSeconds: 60 })).id;
   }
 
   async function write(...operations: Operation[]): Promise<number> {
@@ -41,7 +41,7 @@ describe.each(etcdBinaries())("the etcd3 transport, on $name", ({ binary }) => {
   }
 
   it("grants a lease under the id that was asked for, and tells a taken id (R6)", async () => {
-    const id = 0x7fff_ffff_ffff_ffffn;
+    const id = leaseId(0x7fff_ffff_ffff_ffffn);
     expect(await transport.grant({ id, ttlSeconds: 30 })).toMatchObject({ id, ttlSeconds: 30 });
     const again = await transport.grant({ id, ttlSeconds: 30 }).catch((error: unknown) => error);
     expect(failureOf(again)).toBe("lease-exists");
@@ -104,7 +104,7 @@ describe.each(etcdBinaries())("the etcd3 transport, on $name", ({ binary }) => {
     });
     expect(stream.endpoint).toBe(etcd.endpoint);
     stream.send({ id: lease });
-    stream.send({ id: 12_345n });
+    stream.send({ id: leaseId(12_345n) });
     await eventually(() => answers.length === 2);
     stream.cancel();
     expect(answers).toEqual([

@@ -52,12 +52,15 @@ export class ScriptedStream<Request, Response> implements DuplexStream<Request> 
   /** Whether either end has ended it. */
   isOver = false;
   readonly #handlers: StreamHandlers<Response>;
+  readonly #encode: (request: Request) => void;
 
-  constructor(handlers: StreamHandlers<Response>) {
+  constructor(handlers: StreamHandlers<Response>, encode: (request: Request) => void) {
     this.#handlers = handlers;
+    this.#encode = encode;
   }
 
   send(request: Request): void {
+    this.#encode(request);
     if (!this.isOver) this.sent.push(request);
   }
 
@@ -85,6 +88,8 @@ export class ScriptedTransport implements EtcdTransport {
   readonly keepAliveStreams: ScriptedStream<KeepAliveRequest, KeepAliveResponse>[] = [];
   /** Waited for before each stream opens. */
   opening: () => Promise<void> = async () => {};
+  /** Called with each request of a stream; throws for one that cannot be encoded. */
+  encode: (request: WatchRequest | KeepAliveRequest) => void = () => {};
 
   /** The newest stream of watches. */
   get watchStream(): ScriptedStream<WatchRequest, WatchResponse> {
@@ -98,12 +103,15 @@ export class ScriptedTransport implements EtcdTransport {
 
   async watch(handlers: StreamHandlers<WatchResponse>, _options?: CallOptions) {
     await this.opening();
-    return added(this.watchStreams, new ScriptedStream<WatchRequest, WatchResponse>(handlers));
+    return added(this.watchStreams, new ScriptedStream<WatchRequest, WatchResponse>(handlers, this.encode));
   }
 
   async keepAlive(handlers: StreamHandlers<KeepAliveResponse>, _options?: CallOptions) {
     await this.opening();
-    return added(this.keepAliveStreams, new ScriptedStream<KeepAliveRequest, KeepAliveResponse>(handlers));
+    return added(
+      this.keepAliveStreams,
+      new ScriptedStream<KeepAliveRequest, KeepAliveResponse>(handlers, this.encode),
+    );
   }
 
   async grant({ id, ttlSeconds }: GrantRequest): Promise<GrantResponse> {

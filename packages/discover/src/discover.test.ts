@@ -108,6 +108,16 @@ describe("discover()", () => {
     expect(bench.memory.calls).toEqual([]);
   });
 
+  it("takes options that are present but undefined as absent", async () => {
+    bench.memory.put("/web/a", "h:1");
+    const none = { format: undefined, signal: undefined };
+    const web = await bench.run(discover(bench.client, { service: "web", ...none }));
+    await web.ready({ signal: none.signal });
+    expect((await web.changes({ signal: none.signal }).next()).value).toMatchObject({ type: "added" });
+    expect((await web.snapshots({ signal: none.signal }).next()).value).toBe(web.snapshot);
+    await bench.run(discoverPrefix(bench.client, "/web/", { signal: none.signal }));
+  });
+
   it("refuses a closed client", async () => {
     await bench.client.close();
     const error = await failure(discover(bench.client, { service: "web" }));
@@ -125,6 +135,29 @@ describe("discoverPrefix()", () => {
       { key: "/web/b/c", value: "\ufffd", valueBytes: Uint8Array.of(0xff) },
     ]);
     expect(web.pick().key).toBe("/web/a");
+  });
+
+  it("keeps a copy of each value, not the whole list that it came in", async () => {
+    const list = Buffer.from("/web/a1/web/b2");
+    const kv = { createRevision: 2, modRevision: 2, version: 1, lease: 0n };
+    const kvs = [
+      { ...kv, key: list.subarray(0, 6), value: list.subarray(6, 7) },
+      { ...kv, key: list.subarray(7, 13), value: list.subarray(13) },
+    ];
+    const client = bench.newClient((transport) => ({
+      range: async (request, options) => ({ ...(await transport.range(request, options)), kvs }),
+      txn: (request, options) => transport.txn(request, options),
+      grant: (request, options) => transport.grant(request, options),
+      revoke: (id, options) => transport.revoke(id, options),
+      keepAlive: (handlers, options) => transport.keepAlive(handlers, options),
+      watch: (handlers, options) => transport.watch(handlers, options),
+      close: () => transport.close(),
+    }));
+    const web = await bench.run(discoverPrefix(client, "/web/"));
+    list.fill(0);
+    const values = web.snapshot.instances.map(({ valueBytes }) => valueBytes);
+    expect(values).toEqual([Uint8Array.of(0x31), Uint8Array.of(0x32)]);
+    expect(values.map(({ buffer }) => buffer.byteLength)).toEqual([1, 1]);
   });
 
   it.each(["", "/web", "/web/a"])(
@@ -145,10 +178,10 @@ describe("discoverPrefix()", () => {
     bench.memory.put("/web/\ufffd", "3");
     const web = await bench.run(discoverPrefix(bench.client, "/web/"));
     expect(web.snapshot.instances).toMatchObject([{ key: "/web/\ufffd", value: "3" }]);
-    expect([...web.rejected.keys()].sort()).toEqual(["/web/\xfe", "/web/\xff"]);
+    expect([...web.rejected.keys()].sort()).toEqual(["/web/\\xfe", "/web/\\xff"]);
     bench.memory.delete(first);
     await bench.clock.settle();
-    expect([...web.rejected.keys()]).toEqual(["/web/\xfe"]);
+    expect([...web.rejected.keys()]).toEqual(["/web/\\xfe"]);
     expect(keysOf(web)).toEqual(["/web/\ufffd"]);
   });
 });

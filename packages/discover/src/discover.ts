@@ -9,6 +9,7 @@ import {
   type KeyValue,
   parseAddress,
   parseInstanceKey,
+  requireOptions,
   servicePrefix,
 } from "@sd/core";
 import type { Keyed } from "./change.js";
@@ -17,18 +18,19 @@ import { Discovery } from "./discovery.js";
 export interface DiscoverOptions {
   readonly service: string;
   /** How instances are read. Default: `host:port`, or a JSON object. */
-  readonly format?: Format;
+  readonly format?: Format | undefined;
 }
 
 /** Ends the waiting for the discovery, which is then closed. */
 export interface WaitOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** One key and its value, as etcd holds them. */
 export interface Entry extends Keyed {
   /** As UTF-8; bytes that are not show as replacement characters. */
   readonly value: string;
+  /** A copy of its own. */
   readonly valueBytes: Uint8Array;
   /** 0n: the key has no lease, and will not go by itself. */
   readonly leaseId: bigint;
@@ -72,6 +74,7 @@ export function discoverPrefix(
  * @throws SdError `SD_INVALID_ARGUMENT` before any I/O.
  */
 export function startDiscovery(client: EtcdClient, options: DiscoverOptions): ServiceDiscovery {
+  requireOptions("the options of a discovery", options);
   const { service, format = defaultFormat } = options;
   return new Discovery(client, {
     prefix: servicePrefix(service),
@@ -82,7 +85,7 @@ export function startDiscovery(client: EtcdClient, options: DiscoverOptions): Se
 
 /** As `startDiscovery()`, for every key under a prefix. */
 export function startPrefixDiscovery(client: EtcdClient, prefix: string): PrefixDiscovery {
-  if (typeof prefix !== "string" || !prefix.endsWith("/")) {
+  if (typeof prefix !== "string" || !prefix.isWellFormed() || !prefix.endsWith("/")) {
     throw invalidArgument("prefix", "text that ends with / (or /web would find /web-admin too)", prefix);
   }
   return new Discovery(client, { prefix, read: readEntry });
@@ -116,7 +119,8 @@ function readEntry(kv: KeyValue): Entry {
   return Object.freeze({
     key,
     value: Buffer.from(kv.value).toString(),
-    valueBytes: kv.value,
+    // What etcd sent is a view of the whole list, and would keep it alive.
+    valueBytes: new Uint8Array(kv.value),
     leaseId: kv.lease,
     createRevision: kv.createRevision,
     modRevision: kv.modRevision,
@@ -127,10 +131,11 @@ async function whenReady<D extends { ready(options: WaitOptions): Promise<void>;
   options: WaitOptions,
   start: () => D,
 ): Promise<D> {
+  requireOptions("the options of a discovery", options);
   options.signal?.throwIfAborted();
   const discovery = start();
   try {
-    await discovery.ready(options.signal ? { signal: options.signal } : {});
+    await discovery.ready({ signal: options.signal });
     return discovery;
   } catch (error) {
     await discovery.close();

@@ -1,3 +1,4 @@
+import { deferred } from "@sd/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Harness, keysOf, Reader, short } from "../test/harness.js";
 import { discover, type ServiceDiscovery, startDiscovery } from "./discover.js";
@@ -157,7 +158,41 @@ describe("Discovery.close()", () => {
     expect([keysOf(web), web.pick().id]).toEqual([["/web/a", "/web/b"], "a"]);
   });
 
-  it("is idempotent, and gives late iterators what was known, then their end", async () => {
+  it("delivers nothing any more, what was unread included (D19)", async () => {
+    const [changes, snapshots] = [web.changes(), web.snapshots()];
+    await changes.next();
+    await bench.write({ "/web/c": "h:3" });
+    await bench.run(web.close());
+    expect(await changes.next()).toEqual({ done: true, value: undefined });
+    expect(await snapshots.next()).toEqual({ done: true, value: undefined });
+    expect(keysOf(web)).toEqual(["/web/a", "/web/b", "/web/c"]);
+  });
+
+  it("is waited for by the client's close() until all has ended, also if it began before", async () => {
+    const held = deferred<void>();
+    const order: string[] = [];
+    const client = bench.newClient((transport) => ({
+      range: (request, options) => held.promise.then(() => transport.range(request, options)),
+      txn: (request, options) => transport.txn(request, options),
+      grant: (request, options) => transport.grant(request, options),
+      revoke: (id, options) => transport.revoke(id, options),
+      keepAlive: (handlers, options) => transport.keepAlive(handlers, options),
+      watch: (handlers, options) => transport.watch(handlers, options),
+      close: () => transport.close(),
+    }));
+    const api = startDiscovery(client, { service: "api" });
+    const ends = [
+      api.close().then(() => order.push("discovery")),
+      client.close().then(() => order.push("client")),
+    ];
+    await bench.clock.settle();
+    expect(order).toEqual([]);
+    held.resolve();
+    await bench.run(Promise.all(ends));
+    expect(order).toEqual(["discovery", "client"]);
+  });
+
+  it("is idempotent, and lets late iterators end at once (D19)", async () => {
     const first = web.close();
     expect(web.close()).toBe(first);
     await bench.run(first);
@@ -165,7 +200,7 @@ describe("Discovery.close()", () => {
     const late: string[] = [];
     for await (const change of web.changes()) late.push(short(change));
     for await (const { instances } of web.snapshots()) late.push(`${instances.length}`);
-    expect(late).toEqual(["+/web/a", "+/web/b", "2"]);
+    expect(late).toEqual([]);
     await web.ready();
   });
 

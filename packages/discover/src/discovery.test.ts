@@ -133,6 +133,21 @@ describe("Discovery.onChanges()", () => {
     expect(shown).toEqual([["/web/a", "/web/b"], ["/web/c"]]);
   });
 
+  it("shows whole transactions also to who hears of a rejected value in one (D1, D4)", async () => {
+    await bench.write({ "/web/a": "h:1", "/web/b": "h:1" });
+    const web = await begin();
+    const shown: unknown[] = [];
+    const look = (): void => {
+      const { revision, instances } = web.snapshot;
+      shown.push([revision, ...instances.map(({ id, address }) => `${id} ${address}`)]);
+    };
+    await bench.write({ "/web/z": "h:9" });
+    subscribe("sd:instance:rejected", look);
+    await bench.write({ "/web/a": "h:2", "/web/c": "rubbish", "/web/b": "h:2" });
+    unsubscribe("sd:instance:rejected", look);
+    expect(shown).toEqual([[4, "a h:2", "b h:2", "z h:9"]]);
+  });
+
   it("tells each change once, in order, over breaks of the connection (D2, D3)", async () => {
     const web = await begin();
     const revisions: number[] = [];
@@ -226,13 +241,13 @@ describe("Discovery.pick()", () => {
       try {
         return web.pick().id;
       } catch (error) {
-        return SdError.is(error) ? error.code : error;
+        return SdError.is(error, "SD_NO_INSTANCE") ? error.message : error;
       }
     };
-    expect(outcome()).toBe("SD_NO_INSTANCE");
+    expect(outcome()).toBe("no instance of /web/ is known");
     await bench.run(web.ready());
     await bench.write({ "/web/a": '{"address":"h:1","weight":0}' });
-    expect(outcome()).toBe("SD_NO_INSTANCE");
+    expect(outcome()).toBe("no instance of /web/ can be picked: 1 known, each of weight 0");
     await bench.write({ "/web/a": "h:1" });
     expect(outcome()).toBe("a");
   });

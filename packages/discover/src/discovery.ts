@@ -31,7 +31,7 @@ export type DiscoveryState = ReflectorState;
 export type ChangeListener<T> = (changes: readonly Change<T>[], position: Position) => void;
 
 interface ReadOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a discovery discovers. @internal */
@@ -76,7 +76,7 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
     this.#client = client;
     this.#isPickable = isPickable;
     this.#changedAt = client.clock.now();
-    this.#picker = new RoundRobin<T>([], prefix);
+    this.#picker = new RoundRobin<T>([], { name: prefix, known: 0 });
     this.#ready.promise.catch(() => {});
     this.#attachment = client.attach(this);
     this.#store = new InstanceStore(read, (changes, position) => this.#change(changes, position));
@@ -112,7 +112,12 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
     return this.#snapshot;
   }
 
-  /** Why keys under the prefix are left out, by key (one character for each byte). */
+  /**
+   * Why keys under the prefix are left out, by key: a copy, which later changes do not touch.
+   *
+   * Keys are shown as text, with control characters escaped (`\u000a`) and backslashes doubled. Of a key that
+   * is not UTF-8, each byte above 0x7f is escaped (`\xff`). So no two keys are shown alike.
+   */
   get rejected(): ReadonlyMap<string, unknown> {
     return this.#store.rejected;
   }
@@ -121,13 +126,15 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
    * Picks an instance: each in turn, but those of weight 0. Synchronous; goes on with what is known while
    * etcd cannot be heard.
    *
-   * @throws SdError `SD_NO_INSTANCE` if none is known.
+   * @throws SdError `SD_NO_INSTANCE` if none is known, or all that are known have the weight 0; the message says
+   *   which.
    */
   pick(): T {
     if (!this.#isPickerFresh) {
       const { instances } = this.snapshot;
       const candidates = this.#isPickable ? instances.filter(this.#isPickable) : instances;
-      this.#picker = new RoundRobin(candidates, this.prefix, this.#picker);
+      const subject = { name: this.prefix, known: instances.length };
+      this.#picker = new RoundRobin(candidates, subject, this.#picker);
       this.#isPickerFresh = true;
     }
     return this.#picker.pick();
@@ -145,7 +152,7 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
    * The changes, beginning with an `added` for each instance that is known now.
    *
    * A slow reader misses no instance: changes of one key that it has not read become one. Ends with
-   * `close()`; throws `signal.reason` when the signal aborts.
+   * `close()`, also if some are unread; throws `signal.reason` when the signal aborts.
    */
   changes({ signal }: ReadOptions = {}): AsyncIterableIterator<Change<T>> {
     const queue = new ChangeQueue<T>();
@@ -158,8 +165,8 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   /**
    * The snapshots, beginning with the newest, if the first list is complete.
    *
-   * A slow reader gets the newest and may miss those before it. Ends with `close()`; throws
-   * `signal.reason` when the signal aborts.
+   * A slow reader gets the newest and may miss those before it. Ends with `close()`, also if one is unread;
+   * throws `signal.reason` when the signal aborts.
    */
   snapshots({ signal }: ReadOptions = {}): AsyncIterableIterator<Snapshot<T>> {
     let isNew = this.#position.revision > 0;
@@ -190,9 +197,10 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    this.#attachment[Symbol.dispose]();
     this.#ready.reject(new SdError("SD_CLOSED", `the discovery of ${this.prefix} is closed`));
     await this.#reflector.close();
+    // Not before: the client waits for what is attached, and lets the process end without it.
+    this.#attachment[Symbol.dispose]();
     this.#listeners.clear();
   }
 
@@ -207,7 +215,7 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
     this.#listeners.emit(changes, position);
   }
 
-  /** A mailbox that is fed with every change, and closed with this discovery. */
+  /** A mailbox that is fed with every change, and ends with this discovery, whatever it still holds. */
   #box<News, Item>(
     queue: Queue<News, Item>,
     feed: (box: Mailbox<News, Item>, changes: readonly Change<T>[]) => void,
@@ -217,10 +225,14 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
       ended[Symbol.dispose]();
     });
     const fed = this.onChanges((changes) => feed(box, changes));
+    const end = (): void => {
+      queue.clear();
+      box.close();
+    };
     const ended = this.subscribe(({ status }) => {
-      if (status === "closed") box.close();
+      if (status === "closed") end();
     });
-    if (this.state.status === "closed") box.close();
+    if (this.state.status === "closed") end();
     return box;
   }
 }

@@ -92,6 +92,51 @@ describe("InstanceStore", () => {
     expect(heard).toEqual([{ key: "/a\\u000a", error: new Error("bad value") }]);
   });
 
+  it("reports what it leaves out only after the changes of the same message were told (D4)", () => {
+    const order: string[] = [];
+    const hear = (message: unknown): void => void order.push(`rejected ${(message as Item).key}`);
+    const telling = new InstanceStore<Item>(
+      ({ key, value }) => {
+        if (value.length === 0) throw new Error("empty");
+        return { key: Buffer.from(key).toString(), value: "" };
+      },
+      (changes) => order.push(changes.map(short).join()),
+    );
+    subscribe("sd:instance:rejected", hear);
+    telling.replace([kv("/a", "1", 2), kv("/b", "", 2), kv("/c", "1", 2)], at(2));
+    telling.apply([put("/a", "2", 3), put("/c", "", 3), put("/d", "1", 3)], at(3));
+    unsubscribe("sd:instance:rejected", hear);
+    expect(order).toEqual(["+/a,+/c", "rejected /b", "~/a,-/c,+/d", "rejected /c"]);
+  });
+
+  it("gives a copy of what is left out, which neither changes nor changes it", () => {
+    store.apply([put("/a", "bad", 2)], at(2));
+    const before = store.rejected;
+    (before as Map<string, unknown>).set("/x", "mine");
+    store.apply([put("/b", "bad", 3), del("/a", 4)], at(4));
+    expect([...before.keys()]).toEqual(["/a", "/x"]);
+    expect([...store.rejected.keys()]).toEqual(["/b"]);
+  });
+
+  it("shows no two keys that are left out alike, and each on one line", () => {
+    const keys = ["/\xff", Buffer.from("/\xff", "latin1"), "/\\xff", "/\n", "/\\u000a", "/\ufffd", "/größe"];
+    const mixed = Buffer.from("/\\\x80\n", "latin1");
+    store.replace(
+      [...keys, mixed].map((key) => kv(key, "bad", 2)),
+      at(2),
+    );
+    expect([...store.rejected.keys()]).toEqual([
+      "/\xff",
+      "/\\xff",
+      "/\\\\xff",
+      "/\\u000a",
+      "/\\\\u000a",
+      "/\ufffd",
+      "/größe",
+      "/\\\\\\x80\\u000a",
+    ]);
+  });
+
   it("keeps keys apart that become one text in UTF-8", () => {
     const keys = [Uint8Array.of(0x2f, 0xff), Uint8Array.of(0x2f, 0xfe), Buffer.from("/\ufffd")];
     store.replace(

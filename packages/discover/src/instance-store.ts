@@ -1,8 +1,23 @@
-import { escapeControl, type KeyValue, type Position, publish, type Store, type WatchEvent } from "@sd/core";
+import {
+  decodeUtf8,
+  escapeControl,
+  type KeyValue,
+  type Position,
+  publish,
+  type Store,
+  type WatchEvent,
+} from "@sd/core";
 import type { Change, Keyed } from "./change.js";
 
 /** Makes an entry from what etcd holds. @throws if the value or the key cannot be read. */
 export type ReadEntry<T> = (kv: KeyValue) => T;
+
+/** A key that is left out. */
+interface Rejection {
+  /** See `printableKey()`. */
+  readonly key: string;
+  readonly error: unknown;
+}
 
 interface Held<T> {
   readonly modRevision: number;
@@ -13,13 +28,16 @@ interface Held<T> {
  * The entries of a prefix, kept by a reflector.
  *
  * A value that cannot be read is left out and reported; it affects no other. Keys are told apart by their
- * bytes, also those that are not UTF-8.
+ * bytes, also those that are not UTF-8. What a message left out is reported after its changes were told, so
+ * that who hears of it never sees half of a transaction.
  */
 export class InstanceStore<T extends Keyed> implements Store {
   readonly #read: ReadEntry<T>;
   readonly #onChanges: (changes: readonly Change<T>[], position: Position) => void;
   readonly #held = new Map<string, Held<T>>();
-  readonly #rejected = new Map<string, unknown>();
+  readonly #rejected = new Map<string, Rejection>();
+  /** Not reported yet. */
+  readonly #unreported: Rejection[] = [];
   #epoch = 1;
 
   constructor(read: ReadEntry<T>, onChanges: (changes: readonly Change<T>[], position: Position) => void) {
@@ -32,9 +50,9 @@ export class InstanceStore<T extends Keyed> implements Store {
     return Array.from(this.#held.values(), ({ entry }) => entry);
   }
 
-  /** Why keys are left out, by key. */
+  /** Why keys are left out, by `printableKey()`: a copy. */
   get rejected(): ReadonlyMap<string, unknown> {
-    return this.#rejected;
+    return new Map(Array.from(this.#rejected.values(), ({ key, error }) => [key, error]));
   }
 
   replace(kvs: readonly KeyValue[], position: Position): void {
@@ -49,7 +67,7 @@ export class InstanceStore<T extends Keyed> implements Store {
     }
     for (const id of gone) this.#delete(id, position.revision, changes);
     this.#epoch = position.epoch;
-    this.#onChanges(changes, position);
+    this.#tell(changes, position);
   }
 
   apply(events: readonly WatchEvent[], position: Position): void {
@@ -58,11 +76,19 @@ export class InstanceStore<T extends Keyed> implements Store {
       if (type === "put") this.#put(idOf(kv.key), kv, changes);
       else this.#delete(idOf(kv.key), kv.modRevision, changes);
     }
-    this.#onChanges(changes, position);
+    this.#tell(changes, position);
   }
 
   bookmark(position: Position): void {
     this.#onChanges([], position);
+  }
+
+  #tell(changes: readonly Change<T>[], position: Position): void {
+    const rejections = this.#unreported.splice(0);
+    this.#onChanges(changes, position);
+    for (const { key, error } of rejections) {
+      publish("sd:instance:rejected", () => ({ key, error }));
+    }
   }
 
   #put(id: string, kv: KeyValue, changes: Change<T>[]): void {
@@ -71,8 +97,9 @@ export class InstanceStore<T extends Keyed> implements Store {
       entry = this.#read(kv);
     } catch (error) {
       this.#delete(id, kv.modRevision, changes);
-      this.#rejected.set(id, error);
-      publish("sd:instance:rejected", () => ({ key: escapeControl(Buffer.from(kv.key).toString()), error }));
+      const rejection = { key: printableKey(kv.key), error };
+      this.#rejected.set(id, rejection);
+      this.#unreported.push(rejection);
       return;
     }
     const previous = this.#held.get(id)?.entry;
@@ -97,4 +124,15 @@ export class InstanceStore<T extends Keyed> implements Store {
 /** One character for each byte: different bytes never become the same string, as they can in UTF-8. */
 function idOf(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
+}
+
+/**
+ * Shows a key as text on one line, different for different keys: as UTF-8, with control characters escaped
+ * (`\u000a`) and backslashes doubled. Of a key that is not UTF-8, each byte above 0x7f is escaped (`\xff`).
+ */
+function printableKey(key: Uint8Array): string {
+  const text = decodeUtf8(key)?.replaceAll("\\", "\\\\");
+  if (text !== undefined) return escapeControl(text);
+  const bytes = idOf(key).replaceAll("\\", "\\\\");
+  return escapeControl(bytes.replace(/[\x80-\xff]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16)}`));
 }

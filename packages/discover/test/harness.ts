@@ -1,5 +1,5 @@
 import { createClient, type EtcdClient, type EtcdTransport } from "@sd/core";
-import { ManualClock, MemoryEtcd, SeededRandom } from "@sd/testing";
+import { leaseId, ManualClock, MemoryEtcd, SeededRandom } from "@sd/testing";
 import { expect } from "vitest";
 import type { Change, Keyed } from "../src/change.js";
 import type { ServiceDiscovery } from "../src/discover.js";
@@ -41,7 +41,7 @@ export class Harness {
     const success = Object.entries(values).map(([key, value]) =>
       value === undefined
         ? ({ type: "delete", key: Buffer.from(key) } as const)
-        : ({ type: "put", key: Buffer.from(key), value: Buffer.from(value), lease: 0n } as const),
+        : ({ type: "put", key: Buffer.from(key), value: Buffer.from(value), lease: leaseId(0n) } as const),
     );
     await this.memory.transport().txn({ compare: [], success, failure: [] });
     await this.clock.settle();

@@ -1,12 +1,12 @@
-import type { EtcdTransport, KeyValue } from "@sd/core";
+import type { EtcdTransport, KeyValue, LeaseId } from "@sd/core";
 import { SdError } from "@sd/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Harness } from "../test/harness.js";
 import { type ClaimRequest, claim } from "./claim.js";
 
 const KEY = "/web/node1";
-const OURS = 7n;
-const OTHER = 8n;
+const OURS = 7n as LeaseId;
+const OTHER = 8n as LeaseId;
 
 let bench: Harness;
 let transport: EtcdTransport;

@@ -42,7 +42,11 @@ export function rawContent(input: string | Uint8Array): Content<string | Uint8Ar
 
 /** Text as UTF-8; bytes copied, so that the caller may reuse its buffer. */
 export function toBytes(name: string, input: unknown): Uint8Array {
-  if (typeof input === "string") return Buffer.from(input);
+  if (typeof input === "string") {
+    // Half of a pair would be written as U+FFFD: two keys could become one.
+    if (!input.isWellFormed()) throw invalidArgument(name, "well-formed Unicode", input);
+    return Buffer.from(input);
+  }
   if (input instanceof Uint8Array) return Uint8Array.from(input);
   throw invalidArgument(name, "a string or bytes", input);
 }

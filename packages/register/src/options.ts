@@ -15,13 +15,13 @@ export interface RegistrationOptions {
    * How long the key outlives a process that died, in whole seconds; etcd may raise it. Renewed every
    * third. Default 15.
    */
-  readonly ttlSeconds?: number;
+  readonly ttlSeconds?: number | undefined;
   /** The least `ttlSeconds` that is accepted: shorter ones fall to any pause of a process. Default 5. */
-  readonly minTtlSeconds?: number;
+  readonly minTtlSeconds?: number | undefined;
   /** Default `yield`. */
-  readonly onConflict?: ConflictPolicy;
+  readonly onConflict?: ConflictPolicy | undefined;
   /** How long `close()` may wait for etcd, in milliseconds. Default 3000. */
-  readonly closeTimeoutMs?: number;
+  readonly closeTimeoutMs?: number | undefined;
 }
 
 export interface RegisterKeyOptions extends RegistrationOptions {
@@ -35,7 +35,7 @@ export interface RegisterOptions extends RegistrationOptions, InstanceRecord {
   /** Tells this instance from others of the service; the same after a restart, if it can be. */
   readonly id: string;
   /** How the instance is written. Default: `host:port`, or JSON if there is more to say. */
-  readonly format?: Format;
+  readonly format?: Format | undefined;
 }
 
 /** Checked options, with defaults. */

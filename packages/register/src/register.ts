@@ -1,11 +1,11 @@
-import { defaultFormat, type EtcdClient, instanceKey } from "@sd/core";
+import { defaultFormat, type EtcdClient, instanceKey, requireOptions } from "@sd/core";
 import { type InstanceUpdate, instanceContent, rawContent } from "./content.js";
 import { checkSettings, type RegisterKeyOptions, type RegisterOptions } from "./options.js";
 import { Registration } from "./registration.js";
 
 /** Ends the waiting for the registration, which is then closed. */
 export interface WaitOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A service instance that is registered. */
@@ -44,6 +44,7 @@ export function registerKey(
  * @throws SdError `SD_INVALID_ARGUMENT` before any I/O.
  */
 export function startRegistration(client: EtcdClient, options: RegisterOptions): InstanceRegistration {
+  requireOptions("the options of a registration", options);
   const { service, id, format = defaultFormat, address, weight, version, zone, metadata } = options;
   const content = instanceContent({ address, weight, version, zone, metadata }, format);
   return new Registration(client, checkSettings(instanceKey(service, id), content, options));
@@ -51,17 +52,20 @@ export function startRegistration(client: EtcdClient, options: RegisterOptions):
 
 /** As `startRegistration()`, for any key and value. */
 export function startKeyRegistration(client: EtcdClient, options: RegisterKeyOptions): KeyRegistration {
+  requireOptions("the options of a registration", options);
   return new Registration(client, checkSettings(options.key, rawContent(options.value), options));
 }
 
 async function whenReady<Update>(
-  { signal }: WaitOptions,
+  options: WaitOptions,
   start: () => Registration<Update>,
 ): Promise<Registration<Update>> {
+  requireOptions("the options of a registration", options);
+  const { signal } = options;
   signal?.throwIfAborted();
   const registration = start();
   try {
-    await registration.ready(signal ? { signal } : {});
+    await registration.ready({ signal });
     return registration;
   } catch (error) {
     await registration.close();

@@ -1,3 +1,4 @@
+import type { LeaseId } from "@sd/core";
 import { SdError } from "@sd/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Harness, statuses } from "../test/harness.js";
@@ -15,7 +16,7 @@ const MINUTES = 60_000;
 
 /** Another program's key under a lease that nobody renews. */
 const occupy = async (value: string, ttlSeconds = 60): Promise<bigint> => {
-  const id = 0x7777n + BigInt(bench.memory.leases.length);
+  const id = (0x7777n + BigInt(bench.memory.leases.length)) as LeaseId;
   await bench.memory.transport().grant({ id, ttlSeconds });
   bench.memory.put(KEY, value, { lease: id });
   return id;

@@ -12,7 +12,8 @@ export interface Owner {
  * How a registration stands.
  *
  * - `registering`: on its way for the first time. `error` is why the last try failed, if one did.
- * - `registered`: the key holds our value under our live lease since `revision`.
+ * - `registered`: the key holds our value under our live lease since `revision`. `error` is why an update
+ *   could not be written yet, if one is waiting.
  * - `lost`: was registered, and cannot be proved to be now; it is being put right. `error` is why the last
  *   try failed, if one did.
  * - `conflict`: the key is another's. With the policy `yield` it enters when the key is free.
@@ -23,7 +24,12 @@ export interface Owner {
  */
 export type RegistrationState =
   | { readonly status: "registering"; readonly error?: unknown }
-  | { readonly status: "registered"; readonly leaseId: LeaseId; readonly revision: number }
+  | {
+      readonly status: "registered";
+      readonly leaseId: LeaseId;
+      readonly revision: number;
+      readonly error?: unknown;
+    }
   | { readonly status: "lost"; readonly reason: LossReason; readonly error?: unknown }
   | { readonly status: "conflict"; readonly owner: Owner; readonly error?: unknown }
   | { readonly status: "draining" }

@@ -4,7 +4,6 @@ import {
   describe,
   type EtcdClient,
   escapeControl,
-  isLasting,
   type KeyValue,
   type Lease,
   Listeners,
@@ -14,37 +13,27 @@ import {
   publish,
   type Renewal,
   type Revocation,
+  retryDelayMs,
   SdError,
   type StateListener,
   sleep,
-  uniform,
   waitFor,
 } from "@sd/core";
 import { type ClaimResult, claim, type Owned } from "./claim.js";
-import type { Content } from "./content.js";
+import { Contents } from "./contents.js";
+import { type Ending, Holding } from "./holding.js";
 import type { Settings } from "./options.js";
-import {
-  type LossReason,
-  ownerOf,
-  type RegistrationState,
-  registrationTransitions,
-} from "./registration-state.js";
+import { ownerOf, type RegistrationState, registrationTransitions } from "./registration-state.js";
 import { watchKey } from "./watch-key.js";
 
-/** Failures that only an operator can end are retried so slowly (± 20 %). */
-const LASTING_RETRY_MS = 30_000;
 /** At most one repair in this time; repeated ones wait longer, up to the backoff's cap. */
 const REPAIR_MS = 1_000;
 /** Held for so long, the next repair is a first one. */
 const STEADY_MS = 30_000;
 /** So many repairs at full speed, before they slow down. */
 const FREE_REPAIRS = 3;
-
-/**
- * What ends the holding of a key, or the waiting for it. The key is still ours when it is `outdated` by an
- * update of our own, or `changed` by somebody else under our lease.
- */
-type Release = "lost" | "taken" | "outdated" | "changed" | "closing" | "free";
+/** Leases of our own that are remembered: an entry under one of them is ours, whatever etcd went through. */
+const MAX_OWN_LEASES = 16;
 
 /**
  * Keeps a key in etcd, with our value, under our lease, until `close()`.
@@ -52,7 +41,8 @@ type Release = "lost" | "taken" | "outdated" | "changed" | "closing" | "free";
  * - It never overwrites or deletes what is another's, and never writes without a lease.
  * - After an outage of any length it is back: with the same lease, and without a write, if etcd still has
  *   it; else with a new one. It never gives up.
- * - It watches its own key: what is deleted or changed from outside is put right, at most once a second.
+ * - It watches its own key. Deleted, or changed under our own lease, it is put right, at most once a second;
+ *   overwritten by another, it is a successor's, and the policy for conflicts decides.
  * - It claims to be `registered` only while its lease is proved to live, counted from when the last
  *   confirmed renewal was sent.
  */
@@ -67,25 +57,19 @@ export class Registration<Update> implements AsyncDisposable {
   readonly #abort = new AbortController();
   readonly #attachment: Disposable;
   readonly #loop: Promise<void>;
-  #content: Content<Update>;
+  readonly #contents: Contents<Update>;
   #lease: Lease | undefined;
-  /** Where we wrote the key last, while it may still stand so. */
-  #revision: number | undefined;
-  /** Counts updates of the content. */
-  #contentVersion = 0;
-  /** The version of the content that etcd has. */
-  #writtenVersion = -1;
+  readonly #ownLeases = new Set<bigint>();
   /** Once registered, a foreign entry is never again taken for a predecessor's. */
   #wasRegistered = false;
-  /** Ends the present holding of the key, or the waiting for it. */
-  #release: ((release: Release) => void) | undefined;
+  #holding: Holding<Update> | undefined;
   #closed: Promise<Revocation> | undefined;
 
   /** @internal see `startRegistration()` */
   constructor(client: EtcdClient, settings: Settings<Update>) {
     this.#client = client;
     this.#settings = settings;
-    this.#content = settings.content;
+    this.#contents = new Contents(settings.content);
     this.key = Buffer.from(settings.key).toString();
     this.#ready.promise.catch(() => {});
     this.#attachment = client.attach(this);
@@ -108,7 +92,7 @@ export class Registration<Update> implements AsyncDisposable {
    * @throws SdError `SD_CONFLICT` if the key is another's and the policy is `fail`.
    * @throws SdError `SD_CLOSED` if it is closed before.
    */
-  ready({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  ready({ signal }: SignalOptions = {}): Promise<void> {
     return waitFor(this.#ready.promise, { signal });
   }
 
@@ -116,7 +100,7 @@ export class Registration<Update> implements AsyncDisposable {
    * The confirmed renewals from now on, of one lease after another. A slow reader gets the newest and may
    * miss those before it. Ends with the registration; throws `signal.reason` when the signal aborts.
    */
-  renewals({ signal }: { readonly signal?: AbortSignal } = {}): AsyncIterable<Renewal> {
+  renewals({ signal }: SignalOptions = {}): AsyncIterable<Renewal> {
     const box = new Mailbox<Renewal>(newestOnly(), () => {
       renewed[Symbol.dispose]();
       ended[Symbol.dispose]();
@@ -133,30 +117,28 @@ export class Registration<Update> implements AsyncDisposable {
    * Changes what is registered, under the same lease and without an absent moment.
    *
    * Resolves once etcd has it. While not registered it waits, and the next registration writes the new
-   * content; of several updates at once only the last may be written.
+   * content; of several updates at once only the last may be written. An update that etcd refuses for good
+   * is taken back, with all that wait with it.
    *
-   * @throws SdError `SD_INVALID_ARGUMENT`, with nothing changed.
+   * @throws SdError `SD_INVALID_ARGUMENT`, with nothing changed: also if it is too large for etcd.
+   * @throws SdError `SD_PERMISSION`, or `SD_UNAVAILABLE` if etcd is full, with nothing changed.
    * @throws SdError `SD_CLOSED` if the registration ends before.
+   * @throws `signal.reason` when the signal aborts; that ends the waiting, the content is written all the same.
    */
-  async update(update: Update, { signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  async update(update: Update, { signal }: SignalOptions = {}): Promise<void> {
     signal?.throwIfAborted();
     if (this.#hasEnded) throw closedError(this.key);
-    this.#content = this.#content.change(update);
-    const version = ++this.#contentVersion;
-    const written = deferred<void>();
-    using _ = this.subscribe(({ status }) => {
-      if (status === "draining" || status === "failed") written.reject(closedError(this.key));
-      else if (status === "registered" && this.#writtenVersion >= version) written.resolve();
-    });
-    this.#release?.("outdated");
-    await waitFor(written.promise, { signal });
+    const written = this.#contents.change(update);
+    this.#holding?.update();
+    await waitFor(written, { signal });
   }
 
   /**
    * Deregisters: revokes the lease, so that the key is gone at once, and nobody else's is touched.
    *
    * Takes `closeTimeoutMs` at most, and never throws; the result says whether etcd confirmed. If not, the
-   * key goes with its lease. Nothing can write the key afterwards. Idempotent.
+   * key goes with its lease: a request that is still under way may write it once more under that lease, and
+   * nothing can later. Idempotent.
    */
   close(): Promise<Revocation> {
     if (!this.#closed) {
@@ -173,10 +155,12 @@ export class Registration<Update> implements AsyncDisposable {
   }
 
   async #close(): Promise<Revocation> {
-    this.#abort.abort(closedError(this.key));
-    this.#ready.reject(closedError(this.key));
+    const error = closedError(this.key);
+    this.#abort.abort(error);
+    this.#ready.reject(error);
+    this.#contents.end(error);
     this.#machine.enter({ status: "draining" });
-    this.#release?.("closing");
+    this.#holding?.end({ type: "closed" });
     await this.#loop;
     const timeoutMs = this.#settings.closeTimeoutMs;
     const revocation = (await this.#lease?.revoke({ timeoutMs })) ?? { confirmed: true, revision: undefined };
@@ -188,15 +172,15 @@ export class Registration<Update> implements AsyncDisposable {
   async #run(): Promise<void> {
     const { clock, random } = this.#client;
     const { signal } = this.#abort;
-    const capMs = Math.min(5_000, (this.#settings.ttlSeconds * 1_000) / 3);
-    let backoff = Backoff.start({ capMs });
+    const first = Backoff.start({ capMs: this.#capMs });
+    let backoff = first;
     let repairs = 0;
     while (!signal.aborted) {
       let delayMs = 0;
       try {
         const lease = await this.#obtainLease();
         const result = await this.#claim(lease);
-        backoff = Backoff.start({ capMs });
+        backoff = first;
         if (result.type === "foreign") {
           if (this.#settings.onConflict === "fail") return await this.#fail(result.current);
           await this.#yield(result.current, result.storeRevision);
@@ -205,22 +189,23 @@ export class Registration<Update> implements AsyncDisposable {
           await this.#hold(lease, result);
           const heldMs = clock.now() - since;
           repairs = heldMs > STEADY_MS ? 1 : repairs + 1;
-          delayMs = Math.min(capMs, REPAIR_MS * 2 ** Math.max(0, repairs - FREE_REPAIRS)) - heldMs;
+          delayMs = Math.min(this.#capMs, REPAIR_MS * 2 ** Math.max(0, repairs - FREE_REPAIRS)) - heldMs;
         }
       } catch (error) {
         if (signal.aborted) return;
-        // What we know of the key may be outdated by the very call that failed: read it before writing.
-        this.#revision = undefined;
         if (SdError.is(error, "SD_LEASE_LOST")) this.#lease?.lose("expired");
         publish("sd:registration:failed", () => ({ key: escapeControl(this.key), error }));
         this.#report(error);
-        delayMs = isLasting(error)
-          ? uniform(random, 0.8 * LASTING_RETRY_MS, 1.2 * LASTING_RETRY_MS)
-          : backoff.delayMs(random);
+        delayMs = retryDelayMs(error, backoff, random);
         backoff = backoff.next();
       }
       if (delayMs > 0) await sleep(clock, delayMs, signal).catch(() => {});
     }
+  }
+
+  /** No pause between two tries is longer: after an outage it is back within this time (R13). */
+  get #capMs(): number {
+    return Math.min(5_000, (this.#settings.ttlSeconds * 1_000) / 3);
   }
 
   /** The lease that we have; else the one that we had, if etcd still holds it; else a new one. */
@@ -236,99 +221,91 @@ export class Registration<Update> implements AsyncDisposable {
         return undefined;
       });
     }
-    if (!lease) {
-      this.#revision = undefined;
-      lease = await leases.grant({ ttlSeconds: this.#settings.ttlSeconds, signal });
-    }
+    lease ??= await leases.grant({ ttlSeconds: this.#settings.ttlSeconds, signal });
     this.#lease = lease;
+    this.#remember(lease.id);
     lease.onRenewal((renewal) => this.#renewals.emit(renewal));
     lease.subscribe((state) => {
-      if (state.status === "lost") this.#lose(`lease-${state.reason}`);
+      if (state.status === "lost") this.#end({ type: "lost", reason: `lease-${state.reason}` });
     });
     return lease;
   }
 
+  #remember(id: bigint): void {
+    this.#ownLeases.add(id);
+    const [oldest] = this.#ownLeases;
+    if (this.#ownLeases.size > MAX_OWN_LEASES && oldest !== undefined) this.#ownLeases.delete(oldest);
+  }
+
   async #claim(lease: Lease): Promise<ClaimResult> {
-    const content = this.#content;
-    const version = this.#contentVersion;
+    const { wanted, wantedVersion } = this.#contents;
     const result = await claim(this.#client.transport, {
       key: this.#settings.key,
-      value: content.value,
+      value: wanted.value,
       lease: lease.id,
-      expected: this.#revision,
+      expected: undefined,
       mayReplace: (current) => this.#mayReplace(current),
       signal: this.#abort.signal,
     });
-    if (result.type === "owned") {
-      this.#revision = result.revision;
-      this.#writtenVersion = version;
-    } else {
-      this.#revision = undefined;
-    }
+    if (result.type === "owned") this.#contents.wrote(wanted, wantedVersion);
     return result;
   }
 
   #mayReplace(current: KeyValue): boolean {
-    if (this.#settings.onConflict === "takeover") return true;
-    return !this.#wasRegistered && this.#content.isPredecessor(current.value);
+    if (this.#settings.onConflict === "takeover" || this.#ownLeases.has(current.lease)) return true;
+    return !this.#wasRegistered && this.#contents.wanted.isPredecessor(current.value);
   }
 
-  /** Registered, until something ends that; the state tells it at once. Updates are written meanwhile. */
+  /** Registered, until something ends that. */
   async #hold(lease: Lease, owned: Owned): Promise<void> {
     if (this.#abort.signal.aborted || lease.hasEnded) return;
-    let over = deferred<Release>();
-    this.#release = (release) => over.resolve(release);
-    const guard = watchKey(this.#client, this.#settings.key, owned.storeRevision, (current) => {
-      if (!current) this.#lose("key-deleted");
-      else if (current.lease !== lease.id) this.#give(current);
-      else {
-        this.#revision = current.modRevision;
-        if (Buffer.compare(current.value, this.#content.value) !== 0) over.resolve("changed");
-      }
+    this.#wasRegistered = true;
+    this.#tellRegistered(lease, owned.revision);
+    // A listener may have closed.
+    if (this.#abort.signal.aborted) return;
+    this.#holding = new Holding({
+      client: this.#client,
+      key: this.#settings.key,
+      lease,
+      contents: this.#contents,
+      owned,
+      capMs: this.#capMs,
+      onWritten: (revision, error) => this.#tellRegistered(lease, revision, error),
+      onEnd: (ending) => this.#end(ending),
     });
-    try {
-      this.#wasRegistered = true;
-      for (let result: ClaimResult = owned; result.type === "owned"; ) {
-        this.#tellRegistered(lease, result.revision);
-        // An update may have come while the claim was under way.
-        if (this.#writtenVersion < this.#contentVersion) over.resolve("outdated");
-        if ((await over.promise) !== "outdated") return;
-        over = deferred();
-        result = await this.#claim(lease);
-        // What came meanwhile has changed the state already.
-        if (this.state.status !== "registered") return;
-      }
-    } finally {
-      this.#release = undefined;
-      await guard.close();
-    }
+    await this.#holding.run();
+    this.#holding = undefined;
   }
 
-  #tellRegistered(lease: Lease, revision: number): void {
-    this.#enter({ status: "registered", leaseId: lease.id, revision });
+  #tellRegistered(lease: Lease, revision: number, error?: unknown): void {
+    const state = { status: "registered", leaseId: lease.id, revision } as const;
+    this.#enter(error === undefined ? state : { ...state, error });
+    this.#ready.resolve();
     publish("sd:registration:registered", () => ({
       key: escapeControl(this.key),
       leaseId: lease.id,
       revision,
     }));
-    this.#ready.resolve();
   }
 
-  /** Another holds the key: waits until it may be ours. */
+  /** What ends the holding of the key changes the state in the same turn. */
+  #end(ending: Ending): void {
+    if (this.state.status !== "registered") return;
+    if (ending.type === "lost") this.#enter({ status: "lost", reason: ending.reason });
+    else if (ending.type === "taken") this.#enter({ status: "conflict", owner: ownerOf(ending.by) });
+  }
+
+  /** Another holds the key: waits until it may be ours. Neither updates nor the lease matter before. */
   async #yield(current: KeyValue, revision: number): Promise<void> {
-    if (this.#abort.signal.aborted) return;
-    const over = deferred<Release>();
-    this.#release = (release) => {
-      // Neither an update nor the loss of the lease matters before the key is free.
-      if (release === "closing" || release === "free") over.resolve(release);
-    };
+    const { signal } = this.#abort;
+    if (signal.aborted) return;
+    const free = deferred<void>();
     this.#enter({ status: "conflict", owner: ownerOf(current) });
     const guard = watchKey(this.#client, this.#settings.key, revision, (now) => {
-      if (!now || this.#mayReplace(now)) over.resolve("free");
+      if (!now || this.#mayReplace(now)) free.resolve();
       else this.#enter({ status: "conflict", owner: ownerOf(now) });
     });
-    await over.promise;
-    this.#release = undefined;
+    await waitFor(free.promise, { signal }).catch(() => {});
     await guard.close();
   }
 
@@ -340,31 +317,17 @@ export class Registration<Update> implements AsyncDisposable {
     );
     this.#enter({ status: "failed", error });
     this.#ready.reject(error);
+    this.#contents.end(closedError(this.key));
     const revocation = this.#lease?.revoke({ timeoutMs: this.#settings.closeTimeoutMs });
     // `close()` revokes anew, and has a time limit of its own.
-    if (revocation) await waitFor(revocation, { signal: this.#abort.signal });
-  }
-
-  /** The registration cannot be proved any more. */
-  #lose(reason: LossReason): void {
-    this.#revision = undefined;
-    if (this.state.status === "registered") this.#enter({ status: "lost", reason });
-    this.#release?.("lost");
-  }
-
-  /** The key is another's now: a successor exists. */
-  #give(current: KeyValue): void {
-    this.#revision = undefined;
-    this.#enter({ status: "conflict", owner: ownerOf(current) });
-    this.#release?.("taken");
+    if (revocation) await waitFor(revocation, { signal: this.#abort.signal }).catch(() => {});
   }
 
   /** Shows why the last try failed, in the state that it leaves us in. */
   #report(error: unknown): void {
     const { state } = this;
-    if (state.status === "registering" || state.status === "lost" || state.status === "conflict") {
-      this.#enter({ ...state, error });
-    }
+    if (state.status === "draining" || state.status === "deregistered" || state.status === "failed") return;
+    this.#enter({ ...state, error });
   }
 
   /** Whether it will not register any more. */
@@ -376,6 +339,11 @@ export class Registration<Update> implements AsyncDisposable {
   #enter(state: RegistrationState): void {
     if (!this.#abort.signal.aborted) this.#machine.enter(state);
   }
+}
+
+/** Ends the waiting, not what is waited for. */
+interface SignalOptions {
+  readonly signal?: AbortSignal | undefined;
 }
 
 function closedError(key: string): SdError {

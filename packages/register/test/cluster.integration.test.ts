@@ -35,7 +35,7 @@ describe.each(etcdBinaries())("a cluster of three, on $name", ({ binary }) => {
 
   it("keeps a registration while a member is frozen, whichever it is on (R16, T5, F12)", async () => {
     await using client = createClient({ endpoints });
-    await using registration = await registerKey(client, { key: "/c/freeze", value: "a:1", ttlSeconds: 9 });
+    await using registration = await registerKey(client, { key: "/c/freeze", value: "a:1", ttlSeconds: 15 });
     const states: string[] = [];
     registration.subscribe(({ status }) => states.push(status));
     for (const member of members) {

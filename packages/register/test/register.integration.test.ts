@@ -70,6 +70,19 @@ describe.each(etcdBinaries())("registration on $name", ({ binary }) => {
     expect(history).toContain('"Version" : 1');
   });
 
+  it("takes a hundred updates in a row, each in a round trip or two (R11)", async () => {
+    await using registration = await registerKey(client, { key, value: "v0", ttlSeconds: TTL });
+    const before = await read(etcd, key);
+    for (let update = 1; update <= 100; update++) await registration.update(`v${update}`);
+    expect(registration.state).toMatchObject({ status: "registered" });
+    expect(await read(etcd, key)).toMatchObject({
+      ...before,
+      value: "v100",
+      version: 101,
+      modRevision: expect.any(Number),
+    });
+  }, 20_000);
+
   it("is back within a second after the lease was revoked from outside (R8, F44)", async () => {
     await using registration = await registerKey(client, { key, value: "a:1", ttlSeconds: TTL });
     const before = await read(etcd, key);

@@ -4,6 +4,7 @@ export { ManualClock } from "./clock/manual-clock.js";
 export { type EtcdBinary, etcdBinaries } from "./etcd/etcd-binaries.js";
 export { EtcdProcess, type EtcdProcessOptions } from "./etcd/etcd-process.js";
 export type { AnswerVerb, Call, Requests, RequestVerb, Verb } from "./memory/calls.js";
+export { leaseId } from "./memory/lease-id.js";
 export { MemoryEtcd, type MemoryEtcdOptions } from "./memory/memory-etcd.js";
 export {
   type Exit,

@@ -27,9 +27,9 @@ export type FailureKind =
   /** The store is full; nothing can be written until an operator acts. */
   | "no-space"
   | "overloaded"
-  /** The message exceeds a limit of the client or the server. */
+  /** The answer exceeds our receive limit. */
   | "too-large"
-  /** The request is malformed. */
+  /** The request is malformed, or exceeds a limit of the server. */
   | "invalid"
   | "canceled"
   | "unknown";
@@ -136,7 +136,9 @@ export function classify(status: number, message: string): FailureKind {
   if (says("too large lease TTL")) return "invalid";
   if (says("database space exceeded")) return "no-space";
   if (says("too many requests")) return "overloaded";
-  if (says("larger than max") || says("request is too large")) return "too-large";
+  // The first two are the server's words, about a request; the third are grpc-js's, about an answer.
+  if (says("request is too large") || says("grpc: received message larger than max")) return "invalid";
+  if (says("larger than max")) return "too-large";
   if (says("invalid auth token") || says("revision of auth store is old")) return "token";
   if (says("user name is empty") || says("authentication failed") || says("user name not found"))
     return "auth";

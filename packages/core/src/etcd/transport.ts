@@ -47,6 +47,9 @@ export interface DuplexStream<Request> {
  *
  * - Every call is bounded by `timeoutMs`, and by `signal` (rejects with its reason).
  * - A call is sent at most once. Before it is sent, unreachable members are passed over.
+ * - A request that cannot be written rejects with `SD_INVALID_ARGUMENT` and is not sent. An answer that cannot
+ *   be read rejects with `SD_INVARIANT`; what was asked may have been done. Neither has an `EtcdFailure` as
+ *   its `cause`, nor has `SD_CLOSED`.
  * - Every other failure is an `SdError` whose `cause` is an `EtcdFailure`; see `failureOf()`.
  * - After `close()` everything rejects with `SD_CLOSED`.
  */

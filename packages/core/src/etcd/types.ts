@@ -7,8 +7,14 @@
  * Source: https://etcd.io/docs/v3.5/learning/api/
  */
 
-/** The id of a lease, chosen by the client: positive, 63 bits. Never 0, which means "no lease". */
-export type LeaseId = bigint & { readonly __leaseId?: never };
+declare const leaseIdBrand: unique symbol;
+
+/**
+ * The id of a lease, chosen by the client: positive, 63 bits. Never 0, which means "no lease".
+ *
+ * Branded, so that no other number is taken for one: cast where an id is made, or comes from outside.
+ */
+export type LeaseId = bigint & { readonly [leaseIdBrand]: true };
 
 /** What every answer of etcd begins with. `revision` is the store's, at the time of the answer. */
 export interface Header {

@@ -29,6 +29,11 @@ export const systemClock: Clock = {
   },
 };
 
+/** Calls `run` after the event loop has gone round twice: what was posted with `setImmediate` has happened. */
+export function afterTwoRounds(run: () => void): void {
+  setImmediate(() => setImmediate(run));
+}
+
 /** Keeps the process alive until disposed, as a listening server does. */
 export function holdProcess(): Disposable {
   const handle = setInterval(() => {}, MAX_TIMER_MS);

@@ -65,6 +65,11 @@ export function invalidArgument(subject: string, requirement: string, got: unkno
   return new SdError("SD_INVALID_ARGUMENT", `${subject} must be ${requirement}, got ${describe(got)}`);
 }
 
+/** Checks that a call got its options at all. @throws SdError `SD_INVALID_ARGUMENT` */
+export function requireOptions(subject: string, options: unknown): void {
+  if (typeof options !== "object" || options === null) throw invalidArgument(subject, "an object", options);
+}
+
 /** Shows a caller's value in a message: short, on one line, with control characters escaped. */
 export function describe(value: unknown): string {
   if (typeof value === "bigint") return `${value}n`;

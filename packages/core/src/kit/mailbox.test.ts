@@ -63,6 +63,33 @@ describe("Mailbox", () => {
     expect(onEnd).toHaveBeenCalledTimes(1);
   });
 
+  it("is released by an abort at once, though nobody reads on", () => {
+    const controller = new AbortController();
+    const onEnd = vi.fn();
+    const queue = everything<number>();
+    const box = new Mailbox<number>(queue, onEnd);
+    const reading = box.read(controller.signal);
+    box.put(1);
+    controller.abort("stop");
+    expect(onEnd).toHaveBeenCalledTimes(1);
+    box.put(2);
+    expect(queue.take()).toBe(undefined);
+    expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+    return expect(reading.next()).rejects.toBe("stop");
+  });
+
+  it("leaves no listener on the signal of a reading that was closed, read on or not", async () => {
+    const { signal } = new AbortController();
+    const box = new Mailbox<number>(everything());
+    const reading = box.read(signal);
+    box.put(1);
+    box.close();
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+    expect(await readAll(reading)).toEqual([1]);
+    box.read(signal);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+  });
+
   it("throws at once on a signal that has aborted, though the queue holds something", async () => {
     const box = new Mailbox<number>(newestOnly());
     box.put(1);

@@ -23,12 +23,15 @@ export function newestOnly<T>(): Queue<T> {
 /**
  * One reader's box: the writer never waits, the reader gets what the queue has kept.
  *
- * It is read once, by one reader. The reading ends after `close()`, once the queue is empty, and throws
- * `signal.reason` when its signal aborts.
+ * It is read once, by one reader. The reading ends after `close()`, once the queue is empty. An abort of its
+ * signal ends it at once, whether or not anybody reads on: the queue is emptied, and nothing is kept alive by
+ * the signal. The reader that asks again then gets `signal.reason`, thrown.
  */
 export class Mailbox<News, Item = News> {
   readonly #queue: Queue<News, Item>;
   #onEnd: (() => void) | undefined;
+  /** Takes the listener off the reader's signal. */
+  #unlink: (() => void) | undefined;
   /** Readings that wait: one, unless somebody asks for two items at once. */
   readonly #waiting: (() => void)[] = [];
   #isClosed = false;
@@ -48,6 +51,8 @@ export class Mailbox<News, Item = News> {
   /** Ends the reading after what the queue still holds. */
   close(): void {
     this.#isClosed = true;
+    this.#unlink?.();
+    this.#unlink = undefined;
     this.#onEnd?.();
     this.#onEnd = undefined;
     this.#wake();
@@ -55,17 +60,20 @@ export class Mailbox<News, Item = News> {
 
   /** The reading. Nothing is read ahead: an item stays in the queue until it is asked for. */
   read(signal?: AbortSignal): AsyncIterableIterator<Item> {
-    const onAbort = (): void => this.#wake();
-    signal?.addEventListener("abort", onAbort, { once: true });
     const end = (): IteratorResult<Item> => {
-      signal?.removeEventListener("abort", onAbort);
       this.close();
       this.#queue.clear();
       return { done: true, value: undefined };
     };
+    if (signal?.aborted) end();
+    else if (signal && !this.#isClosed) {
+      signal.addEventListener("abort", end, { once: true });
+      this.#unlink = () => signal.removeEventListener("abort", end);
+    }
     const next = async (): Promise<IteratorResult<Item>> => {
       for (;;) {
         if (signal?.aborted) {
+          // The signal of a closed box is not listened to.
           end();
           throw signal.reason;
         }

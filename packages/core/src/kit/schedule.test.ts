@@ -114,6 +114,18 @@ describe("Schedule", () => {
     expect(cleared.clock.pending).toBe(0);
   });
 
+  it("serves the others, and goes on, after one throws", async () => {
+    const { clock, served, schedule } = scheduleOf(50, ({ name }) => {
+      if (name === 0) throw new Error("on purpose");
+    });
+    for (const [name, dueAt] of [100, 110, 120].entries()) schedule.set(item(name), dueAt);
+    schedule.set(item(3), 500);
+    await expect(clock.advance(100)).rejects.toThrow("on purpose");
+    await clock.advance(1_000);
+    expect(served.map(([, name]) => name)).toEqual([0, 1, 2, 3]);
+    expect([schedule.size, clock.pending]).toEqual([0, 0]);
+  });
+
   it("leaves no timer once it is empty", () => {
     const { clock, schedule } = scheduleOf();
     const only = item(0);

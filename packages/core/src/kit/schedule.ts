@@ -12,7 +12,8 @@ export interface Scheduled {
  *
  * `onDue` is called for each item once its time has come, in order of time, with the item already taken
  * out. Items that come due within `slackMs` of the first are served with it, up to so much early: ten
- * thousand leases wake the process a few times a second, not ten thousand times.
+ * thousand leases wake the process a few times a second, not ten thousand times. An `onDue` that throws
+ * does not keep the others from being served.
  */
 export class Schedule<T extends Scheduled> {
   readonly #heap: T[] = [];
@@ -20,7 +21,7 @@ export class Schedule<T extends Scheduled> {
   readonly #slackMs: number;
   readonly #onDue: (item: T) => void;
   /** Taken out together, and served one by one. */
-  #due: T[] = [];
+  readonly #due: T[] = [];
   #timer: Timer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #serving = false;
@@ -83,16 +84,25 @@ export class Schedule<T extends Scheduled> {
         item.heapIndex = -2;
         this.#due.push(item);
       }
-      this.#serving = true;
+      this.#serveDue();
+    }
+    this.#arm();
+  }
+
+  #serveDue(): void {
+    this.#serving = true;
+    try {
       for (const item of this.#due) {
         if (item.heapIndex !== -2) continue;
         item.heapIndex = -1;
         this.#onDue(item);
       }
-      this.#due = [];
+    } finally {
       this.#serving = false;
+      // After a throw the others are still due: the next timer serves them.
+      for (const item of this.#due.splice(0)) if (item.heapIndex === -2) this.set(item, item.dueAt);
+      this.#arm();
     }
-    this.#arm();
   }
 
   #remove(item: T): void {

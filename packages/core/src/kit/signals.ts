@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Clock } from "./clock.js";
 
 /** A controller whose signal also follows others, until it is disposed. */
@@ -28,6 +29,7 @@ export function linkSignals(...sources: (AbortSignal | undefined)[]): LinkedCont
       unlink();
       controller.abort(source.reason);
     };
+    listenToMany(source);
     source.addEventListener("abort", follow, { once: true });
     undo.push(() => source.removeEventListener("abort", follow));
   }
@@ -40,6 +42,11 @@ export function linkSignals(...sources: (AbortSignal | undefined)[]): LinkedCont
     },
     [Symbol.dispose]: unlink,
   };
+}
+
+/** One signal may end a thousand calls: Node would warn of a leak at the eleventh. */
+function listenToMany(signal: AbortSignal): void {
+  setMaxListeners(0, signal);
 }
 
 /**
@@ -77,6 +84,7 @@ export function waitFor<T>(
       signal?.removeEventListener("abort", onAbort);
       finish();
     };
+    if (signal) listenToMany(signal);
     signal?.addEventListener("abort", onAbort, { once: true });
     work.then(
       (value) => settle(() => resolve(value)),

@@ -1,6 +1,7 @@
 import { fixedRandom, ManualClock, SeededRandom } from "@sd/testing";
 import { afterEach, describe, expect, it } from "vitest";
 import { type ClientFixture, type ClientFixtureOptions, openClient } from "../../test/client-fixture.js";
+import { settled } from "../../test/observe.js";
 import { failure, header, ScriptedTransport } from "../../test/scripted-transport.js";
 import type { Lease } from "./lease.js";
 import { Leases } from "./leases.js";
@@ -181,13 +182,6 @@ describe("KeepaliveHub", () => {
     },
   );
 
-  it("renews nothing that is granted after it was closed", async () => {
-    const fixture = open();
-    await fixture.client.leases.close();
-    const [lease] = await grantMany(fixture, 1);
-    expect(lease?.state.status).toBe("released");
-  });
-
   it("asks again for one lease whose answer is missing while others are answered", async () => {
     const fixture = open();
     const { clock, etcd } = fixture;
@@ -196,5 +190,166 @@ describe("KeepaliveHub", () => {
     await clock.advance(60_000);
     expect(leases.map(({ state }) => state.status)).toEqual(leases.map(() => "active"));
     expect(etcd.callsOf("keepAlive"), "on the same stream").toHaveLength(1);
+  });
+
+  /** Two leases on a stream that the test plays: `other` is always answered. */
+  async function scripted({ ttlSeconds }: { readonly ttlSeconds: number }) {
+    const clock = new ManualClock();
+    const transport = new ScriptedTransport();
+    const leases = new Leases(transport, clock, fixedRandom(0.5));
+    const lease = await leases.grant({ ttlSeconds });
+    const other = await leases.grant({ ttlSeconds: 600 });
+    await clock.settle();
+    const stream = transport.keepAliveStream;
+    const answer = (ttl = ttlSeconds): void =>
+      stream.say({ header: header(1), id: lease.id, ttlSeconds: ttl });
+    /** Moves time in small steps, with a sign of life in each. */
+    const alive = async (ms: number): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += 100) {
+        await clock.advance(100);
+        stream.say({ header: header(1), id: other.id, ttlSeconds: 600 });
+      }
+    };
+    const asks = (): number => stream.sent.filter(({ id }) => id === lease.id).length;
+    return { clock, transport, leases, lease, stream, answer, alive, asks };
+  }
+
+  it("counts each answer from the oldest request without one, also after it asked again (R10)", async () => {
+    const { leases, lease, answer, alive, asks } = await scripted({ ttlSeconds: 15 });
+    await alive(5_500);
+    expect(asks(), "at 2.5 s and 5.5 s").toBe(2);
+    answer();
+    expect(lease.state).toEqual({ status: "active", deadline: 17_500 });
+    await alive(2_000);
+    expect(asks(), "at 7.5 s").toBe(3);
+    answer();
+    expect(lease.state, "the answer to the second").toEqual({ status: "active", deadline: 20_500 });
+    answer();
+    expect(lease.state, "the answer to the third").toEqual({ status: "active", deadline: 22_500 });
+    await leases.close();
+  });
+
+  it("leaves a stream that leaves two requests for a lease unanswered, though others are answered", async () => {
+    const { leases, stream, alive, asks } = await scripted({ ttlSeconds: 15 });
+    await alive(8_400);
+    expect([asks(), stream.canceled]).toEqual([2, undefined]);
+    await alive(100);
+    expect([asks(), stream.canceled]).toEqual([2, { suspect: true }]);
+    await leases.close();
+  });
+
+  it("keeps a lease whose one answer was lost, each later one counting from the request before (R10)", async () => {
+    const { clock, leases, lease, stream, answer, alive } = await scripted({ ttlSeconds: 15 });
+    const asked: number[] = [];
+    let seen = 0;
+    for (let step = 0; step < 600; step += 1) {
+      await alive(100);
+      const all = stream.sent.filter(({ id }) => id === lease.id);
+      for (; seen < all.length; seen += 1) {
+        asked.push(clock.now());
+        if (seen > 0) answer();
+        const { state } = lease;
+        const truth = (asked.at(-1) ?? 0) + 15_000;
+        expect(state.status === "active" && state.deadline <= truth && state.deadline > clock.now()).toBe(
+          true,
+        );
+      }
+    }
+    expect(stream.canceled).toBe(undefined);
+    expect(asked.length, "no more than twice as often").toBeLessThanOrEqual(25);
+    await leases.close();
+  });
+
+  it("does not count an answer from a request on an earlier stream", async () => {
+    const { clock, transport, leases, lease, stream } = await scripted({ ttlSeconds: 15 });
+    await clock.advance(2_500);
+    stream.fail(failure("network"));
+    await clock.advance(500);
+    expect(transport.keepAliveStream.sent).toContainEqual({ id: lease.id });
+    transport.keepAliveStream.say({ header: header(1), id: lease.id, ttlSeconds: 15 });
+    expect(lease.state).toEqual({ status: "active", deadline: 18_000 });
+    await leases.close();
+  });
+
+  it("does not take an answer for proof whose request is older than the TTL (R10, R14)", async () => {
+    const { clock, leases, lease, answer, alive, asks } = await scripted({ ttlSeconds: 5 });
+    await alive(1_000);
+    expect(asks()).toBe(1);
+    lease.release();
+    await alive(7_000);
+    const recovery = settled(leases.recover({ id: lease.id, ttlSeconds: 5 }));
+    expect(asks()).toBe(2);
+    answer();
+    await clock.settle();
+    expect(recovery.status).toBe("pending");
+    answer();
+    await clock.settle();
+    expect(recovery.value?.state).toEqual({ status: "active", deadline: 13_000 });
+    await leases.close();
+  });
+
+  it("believes that a lease is gone whichever request the answer belongs to (R14)", async () => {
+    const { clock, leases, lease, answer, alive } = await scripted({ ttlSeconds: 5 });
+    await alive(1_000);
+    lease.release();
+    await alive(7_000);
+    const recovery = settled(leases.recover({ id: lease.id, ttlSeconds: 5 }));
+    answer(0);
+    await clock.settle();
+    expect(recovery).toMatchObject({ status: "rejected", reason: { code: "SD_LEASE_LOST" } });
+    await leases.close();
+  });
+
+  it("does not prove a recovered lease by an answer from before it was lost, against etcd's word (R14)", async () => {
+    const { clock, leases, lease, stream, answer, alive } = await scripted({ ttlSeconds: 5 });
+    await alive(900);
+    answer();
+    await clock.advance(1_400);
+    lease.release();
+    const recovery = settled(leases.recover({ id: lease.id, ttlSeconds: 5 }));
+    answer(5);
+    answer(0);
+    await clock.settle();
+    const state = recovery.value?.state ?? { status: "lost" };
+    expect(state.status).toBe("lost");
+    expect(stream.canceled).toBe(undefined);
+    await leases.close();
+  });
+
+  it("leaves a stream to which a request cannot be written, and opens another after a pause", async () => {
+    const clock = new ManualClock();
+    const transport = new ScriptedTransport();
+    transport.encode = () => {
+      throw new Error("cannot be encoded");
+    };
+    const leases = new Leases(transport, clock, fixedRandom(0.5));
+    await leases.grant({ ttlSeconds: 60 });
+    await clock.advance(10_000);
+    expect(transport.keepAliveStreams[0]?.canceled).toEqual({ suspect: false });
+    await clock.advance(1_500);
+    expect(transport.keepAliveStreams.length).toBeGreaterThan(1);
+    expect(transport.keepAliveStreams.length).toBeLessThan(8);
+    await leases.close();
+    expect(transport.keepAliveStreams.every(({ isOver }) => isOver)).toBe(true);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("is slow to try again what only an operator can end, unless etcd grants a lease meanwhile", async () => {
+    const clock = new ManualClock();
+    const transport = new ScriptedTransport();
+    const opened: number[] = [];
+    transport.opening = async () => {
+      opened.push(clock.now());
+      throw failure("auth");
+    };
+    const leases = new Leases(transport, clock, fixedRandom(0.5));
+    await leases.grant({ ttlSeconds: 600 });
+    await clock.advance(70_000);
+    expect(opened).toEqual([0, 30_000, 60_000]);
+    await leases.grant({ ttlSeconds: 600 });
+    await clock.settle();
+    expect(opened).toEqual([0, 30_000, 60_000, 70_000]);
+    await leases.close();
+    expect(clock.pending).toBe(0);
   });
 });

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { type ClientFixture, openClient } from "../../test/client-fixture.js";
 import { settled } from "../../test/observe.js";
-import type { Lease, Renewal } from "./lease.js";
+import { type Lease, leaseTransitions, type Renewal } from "./lease.js";
 
 let fixture: ClientFixture;
 beforeEach(() => {
@@ -126,6 +126,18 @@ describe("Lease", () => {
   });
 });
 
+describe("leaseTransitions", () => {
+  it.each([
+    ["unproven", "active lost released revoked"],
+    ["active", "active lost released revoked"],
+    ["lost", "revoked"],
+    ["released", "revoked"],
+    ["revoked", ""],
+  ] as const)("leads from %s to: %s", (from, to) => {
+    expect(leaseTransitions[from].join(" ")).toBe(to);
+  });
+});
+
 describe("Lease.renewals", () => {
   it("gives the newest to a slow reader, and ends with the lease", async () => {
     const { clock, client } = fixture;
@@ -143,6 +155,17 @@ describe("Lease.renewals", () => {
     await clock.settle();
     expect(next.value).toEqual({ done: true, value: undefined });
     expect(await lease.renewals()[Symbol.asyncIterator]().next()).toMatchObject({ done: true });
+  });
+
+  it("does not tell of a renewal on whose news a listener has released the lease", async () => {
+    const { clock, client } = fixture;
+    const lease = await client.leases.grant({ ttlSeconds: 15 });
+    const heard: Renewal[] = [];
+    lease.onRenewal((renewal) => heard.push(renewal));
+    lease.subscribe(() => lease.release());
+    await clock.advance(10_000);
+    expect(lease.state.status).toBe("released");
+    expect(heard).toEqual([]);
   });
 
   it("throws the signal's reason on abort, and leaves the lease alone", async () => {

@@ -64,10 +64,8 @@ export class Lease implements Scheduled, AsyncDisposable {
   dueAt = 0;
   /** @internal */
   heapIndex = -1;
-  /** When the renewal that is not yet answered was sent for the first time. @internal */
-  sentAt: number | undefined;
-  /** When it was sent last. @internal */
-  askedAt = 0;
+  /** When the renewal was sent last that waits for its answer. @internal */
+  askedAt: number | undefined;
   /** When the next renewal is due. @internal */
   renewAt = 0;
 
@@ -129,7 +127,7 @@ export class Lease implements Scheduled, AsyncDisposable {
    * Tries until `timeoutMs`, never throws; the result says whether etcd confirmed.
    */
   revoke(options: RevokeOptions = {}): Promise<Revocation> {
-    this.#machine.allows("revoked") && this.#end({ status: "revoked" });
+    if (this.#machine.allows("revoked")) this.#end({ status: "revoked" });
     return this.#owner.revoke(this, options);
   }
 
@@ -147,7 +145,8 @@ export class Lease implements Scheduled, AsyncDisposable {
   confirm(ttlSeconds: number, sentAt: number, renewal?: Renewal): void {
     this.#ttlSeconds = ttlSeconds;
     this.#machine.enter({ status: "active", deadline: sentAt + ttlSeconds * 1_000 });
-    if (renewal) this.#renewals.emit(renewal);
+    // A listener of the state may have ended the lease.
+    if (renewal && !this.hasEnded) this.#renewals.emit(renewal);
   }
 
   /** @internal */

@@ -1,3 +1,5 @@
+import { getEventListeners } from "node:events";
+import { leaseId } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { type ClientFixture, openClient } from "../../test/client-fixture.js";
 import { settled } from "../../test/observe.js";
@@ -37,7 +39,7 @@ describe("Leases.grant", () => {
 
   it("chooses another id if the first one is another's lease (R6)", async () => {
     const { clock, etcd, client } = fixture;
-    await etcd.transport().grant({ id: 1n, ttlSeconds: 100 });
+    await etcd.transport().grant({ id: leaseId(1n), ttlSeconds: 100 });
     const grant = client.leases.grant({ ttlSeconds: 15 });
     await clock.advance(1_000);
     expect((await grant).id).toBe(2n);
@@ -108,6 +110,26 @@ describe("Leases.grant", () => {
     await fixture.client.close();
     await expect(fixture.client.leases.grant({ ttlSeconds: 15 })).rejects.toEqual(code("SD_CLOSED"));
   });
+
+  it("rejects with SD_CLOSED, not with a released lease, when the leases are closed meanwhile", async () => {
+    const { clock, etcd, client } = fixture;
+    etcd.freeze();
+    const grant = settled(client.leases.grant({ ttlSeconds: 15 }));
+    await clock.settle();
+    await client.leases.close();
+    etcd.thaw();
+    await clock.advance(1_000);
+    expect(grant).toMatchObject({ status: "rejected", reason: code("SD_CLOSED") });
+    await expect(client.leases.grant({ ttlSeconds: 15 })).rejects.toEqual(code("SD_CLOSED"));
+    expect(etcd.callsOf("renew")).toEqual([]);
+  });
+
+  it("refuses a timeout that is not a number before any I/O", async () => {
+    const { etcd, client } = fixture;
+    const grant = client.leases.grant({ ttlSeconds: 15, timeoutMs: Number.NaN });
+    await expect(grant).rejects.toEqual(code("SD_INVALID_ARGUMENT"));
+    expect(etcd.calls).toEqual([]);
+  });
 });
 
 describe("Leases.recover", () => {
@@ -165,6 +187,45 @@ describe("Leases.recover", () => {
     await clock.settle();
     expect(recovery).toMatchObject({ status: "rejected", reason: code("SD_CLOSED") });
     await expect(client.leases.recover({ id, ttlSeconds: 5 })).rejects.toEqual(code("SD_CLOSED"));
+  });
+});
+
+describe("Leases", () => {
+  it.each([0n, -1n, 2n ** 63n, 7])(
+    "refuses what cannot be the id of a lease before any I/O: %s",
+    async (id) => {
+      const { clock, etcd, client } = fixture;
+      const lease = { id: leaseId(id as bigint) };
+      const recovery = client.leases.recover({ ...lease, ttlSeconds: 5 });
+      await expect(recovery).rejects.toEqual(code("SD_INVALID_ARGUMENT"));
+      await expect(client.leases.revoke(lease)).rejects.toEqual(code("SD_INVALID_ARGUMENT"));
+      expect([etcd.calls, clock.pending]).toEqual([[], 0]);
+    },
+  );
+
+  it.each([Number.NaN, 0, 1.5])(
+    "refuses to recover a lease with the TTL %s before any I/O",
+    async (ttlSeconds) => {
+      const { clock, etcd, client } = fixture;
+      const recovery = client.leases.recover({ id: leaseId(1n), ttlSeconds });
+      await expect(recovery).rejects.toEqual(code("SD_INVALID_ARGUMENT"));
+      expect([etcd.calls, clock.pending]).toEqual([[], 0]);
+    },
+  );
+
+  it("lets go of the signal once a lease is recovered, and an abort then leaves the lease alone", async () => {
+    const { clock, etcd, client } = fixture;
+    const id = leaseId(77n);
+    await etcd.transport().grant({ id, ttlSeconds: 5 });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const recovery = settled(client.leases.recover({ id, ttlSeconds: 5, signal }));
+    expect(getEventListeners(signal, "abort").length).toBeGreaterThan(0);
+    await clock.settle();
+    expect(recovery.status).toBe("resolved");
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+    controller.abort("late");
+    expect(recovery.value?.state.status).toBe("active");
   });
 });
 

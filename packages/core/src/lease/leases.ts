@@ -4,6 +4,7 @@ import type { LeaseId } from "../etcd/types.js";
 import { Backoff } from "../kit/backoff.js";
 import { publish } from "../kit/channels.js";
 import { type Clock, sleep } from "../kit/clock.js";
+import { deferred } from "../kit/deferred.js";
 import { invalidArgument, SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
 import { KeepaliveHub } from "./keepalive-hub.js";
@@ -26,6 +27,9 @@ export interface RecoverOptions {
 
 /** etcd refuses more: "too large lease TTL". */
 const MAX_TTL_SECONDS = 9_000_000_000;
+
+/** Ids are int64 and positive. */
+const MAX_ID = 2n ** 63n - 1n;
 
 /** All leases of one client, renewed on one stream. */
 export class Leases implements LeaseOwner {
@@ -51,12 +55,13 @@ export class Leases implements LeaseOwner {
    * @throws SdError `SD_INVALID_ARGUMENT` for a TTL that is no whole number of seconds.
    * @throws SdError `SD_UNAVAILABLE` if no etcd member granted the lease in time.
    * @throws SdError `SD_PERMISSION` if etcd refused.
+   * @throws SdError `SD_CLOSED` if the client is closed, also meanwhile: the lease then ends by its TTL.
    */
   async grant({ ttlSeconds, timeoutMs = 5_000, signal }: GrantOptions): Promise<Lease> {
     signal?.throwIfAborted();
-    if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1 || ttlSeconds > MAX_TTL_SECONDS) {
-      throw invalidArgument("ttlSeconds", `a whole number from 1 to ${MAX_TTL_SECONDS}`, ttlSeconds);
-    }
+    checkTtl(ttlSeconds);
+    checkTimeout(timeoutMs);
+    this.#checkOpen();
     const until = this.#clock.now() + timeoutMs;
     let id = this.#newId();
     let firstSentAt: number | undefined;
@@ -90,27 +95,27 @@ export class Leases implements LeaseOwner {
    * Waits as long as no member answers: end it by `signal`.
    *
    * @throws SdError `SD_LEASE_LOST` if etcd says that it is gone.
-   * @throws SdError `SD_INVALID_ARGUMENT` if this client keeps it alive already.
+   * @throws SdError `SD_INVALID_ARGUMENT` if this client keeps it alive already, or for what cannot be the id
+   *   or the TTL of a lease.
    */
   async recover({ id, ttlSeconds, signal }: RecoverOptions): Promise<Lease> {
     signal?.throwIfAborted();
+    checkId(id);
+    checkTtl(ttlSeconds);
     if (this.#hub.has(id)) throw invalidArgument("id", "of a lease that is not kept alive yet", id);
     const lease = new Lease(id, ttlSeconds, this);
-    const proof = new Promise<Lease>((resolve, reject) => {
-      lease.subscribe(({ status }) => {
-        if (status === "active") resolve(lease);
-        else if (signal?.aborted) reject(signal.reason);
-        else reject(status === "lost" ? leaseLost(id) : new SdError("SD_CLOSED", "the client is closed"));
-      });
-    });
-    this.#hub.add(lease);
+    const proof = deferred<Lease>();
     const onAbort = (): void => lease.release();
-    signal?.addEventListener("abort", onAbort, { once: true });
-    try {
-      return await proof;
-    } finally {
+    using _watching = lease.subscribe(({ status }) => {
+      // From the first answer on the lease is the caller's: a late abort must not release it.
       signal?.removeEventListener("abort", onAbort);
-    }
+      if (status === "active") proof.resolve(lease);
+      else if (signal?.aborted) proof.reject(signal.reason);
+      else proof.reject(status === "lost" ? leaseLost(id) : closedError());
+    });
+    signal?.addEventListener("abort", onAbort, { once: true });
+    this.#hub.add(lease);
+    return await proof.promise;
   }
 
   /** @internal */
@@ -118,11 +123,17 @@ export class Leases implements LeaseOwner {
     this.#hub.delete(lease);
   }
 
-  /** Ends a lease in etcd, whether kept alive here or not. See `Lease.revoke()`. */
+  /**
+   * Ends a lease in etcd, whether kept alive here or not. See `Lease.revoke()`.
+   *
+   * @throws SdError `SD_INVALID_ARGUMENT` for what cannot be the id of a lease.
+   */
   async revoke(
     lease: { readonly id: LeaseId },
     { timeoutMs = 3_000 }: RevokeOptions = {},
   ): Promise<Revocation> {
+    checkId(lease.id);
+    checkTimeout(timeoutMs);
     const until = this.#clock.now() + timeoutMs;
     const deadline = new AbortController();
     const timer = this.#clock.setTimer(timeoutMs, () =>
@@ -160,10 +171,37 @@ export class Leases implements LeaseOwner {
     lease.confirm(lease.ttlSeconds, sentAt);
     publish("sd:lease:granted", () => ({ leaseId: lease.id, ttlSeconds: lease.ttlSeconds }));
     this.#hub.add(lease);
+    this.#checkOpen();
     return lease;
   }
 
-  #newId(): LeaseId {
-    return this.#random.nextId() || 1n;
+  #checkOpen(): void {
+    if (this.#hub.isClosed) throw closedError();
   }
+
+  #newId(): LeaseId {
+    return (this.#random.nextId() || 1n) as LeaseId;
+  }
+}
+
+function checkId(id: LeaseId): void {
+  if (typeof id !== "bigint" || id < 1n || id > MAX_ID) {
+    throw invalidArgument("id", `a bigint from 1 to ${MAX_ID}`, id);
+  }
+}
+
+function checkTtl(ttlSeconds: number): void {
+  if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1 || ttlSeconds > MAX_TTL_SECONDS) {
+    throw invalidArgument("ttlSeconds", `a whole number from 1 to ${MAX_TTL_SECONDS}`, ttlSeconds);
+  }
+}
+
+function checkTimeout(timeoutMs: number): void {
+  if (typeof timeoutMs !== "number" || !(timeoutMs >= 0)) {
+    throw invalidArgument("timeoutMs", "a number of milliseconds", timeoutMs);
+  }
+}
+
+function closedError(): SdError {
+  return new SdError("SD_CLOSED", "the client is closed");
 }

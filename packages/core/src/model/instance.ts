@@ -6,11 +6,11 @@ export interface InstanceRecord {
   /** `host:port`. */
   readonly address: string;
   /** For weighted pickers, the share of picks relative to others; 0 takes none. Default 1, at most 1,000,000. */
-  readonly weight?: number;
-  readonly version?: string;
-  readonly zone?: string;
+  readonly weight?: number | undefined;
+  readonly version?: string | undefined;
+  readonly zone?: string | undefined;
   /** At most 64 entries of text. */
-  readonly metadata?: Readonly<Record<string, string>>;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
 /** One running process of a service, as etcd holds it. Immutable. */

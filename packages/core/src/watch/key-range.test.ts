@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { prefixRange } from "./key-range.js";
+import { inRange, prefixRange } from "./key-range.js";
 
 const hex = (value: string): Uint8Array => Uint8Array.from(Buffer.from(value, "hex"));
 
@@ -46,5 +46,24 @@ describe("prefixRange", () => {
     const { rangeEnd } = prefixRange(prefix);
     expect(prefix.toString()).toBe("/web/");
     expect(Buffer.from(rangeEnd ?? []).toString()).toBe("/web0");
+  });
+});
+
+describe("inRange", () => {
+  it.each([
+    ["2f612f", "2f612f62", true],
+    ["2f612f", "2f612f", true],
+    ["2f612f", "2f6130", false],
+    ["2f612f", "2f61", false],
+    ["ff", "ffff", true],
+    ["ff", "fe", false],
+    ["", "00", true],
+  ])("of the prefix %s and the key %s is %s", (prefix, key, expected) => {
+    expect(inRange(hex(key), prefixRange(hex(prefix)))).toBe(expected);
+  });
+
+  it("of a single key is just that key", () => {
+    expect(inRange(hex("61"), { key: hex("61") })).toBe(true);
+    expect(inRange(hex("6161"), { key: hex("61") })).toBe(false);
   });
 });

@@ -23,3 +23,12 @@ export function prefixRange(prefix: Uint8Array): KeyRange {
   }
   return { key, rangeEnd: Uint8Array.of(0) };
 }
+
+/** Whether `key` is one of those that `range` stands for. */
+export function inRange(key: Uint8Array, { key: start, rangeEnd }: KeyRange): boolean {
+  if (rangeEnd === undefined) return Buffer.compare(key, start) === 0;
+  if (Buffer.compare(key, start) < 0) return false;
+  // `\0` stands for "without end".
+  const isEndless = rangeEnd.length === 1 && rangeEnd[0] === 0;
+  return isEndless || Buffer.compare(key, rangeEnd) < 0;
+}

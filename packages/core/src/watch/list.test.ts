@@ -80,16 +80,19 @@ describe("listRange", () => {
     },
   );
 
-  it("goes down to 100 keys a page, then gives up", async () => {
+  it.each([
+    { kind: "too-large", smallest: [39, 9, 2, 1] },
+    { kind: "timeout", smallest: [100] },
+  ] as const)("cuts a page that is $kind down to $smallest.length more sizes, then gives up", async (row) => {
     const limits: unknown[] = [];
     const transport = paged(({ limit }) => {
       limits.push(limit);
-      throw failure("too-large");
+      throw failure(row.kind);
     });
     await expect(listRange(transport, range)).rejects.toEqual(
       expect.objectContaining({ code: "SD_UNAVAILABLE" }),
     );
-    expect(limits).toEqual([10_000, 2_500, 625, 156, 100]);
+    expect(limits).toEqual([10_000, 2_500, 625, 156, ...row.smallest]);
   });
 
   it("rejects as a whole when a later page fails: no part is taken for all (D11)", async () => {

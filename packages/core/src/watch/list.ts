@@ -1,11 +1,17 @@
-import { failureOf } from "../etcd/failure.js";
+import { type FailureKind, failureOf } from "../etcd/failure.js";
 import type { EtcdTransport } from "../etcd/transport.js";
 import type { Header, KeyValue } from "../etcd/types.js";
 import type { KeyRange } from "./key-range.js";
 
 /** Small pages are slow: etcd counts the rest of the range for each. Larger ones stall the event loop. */
 const PAGE_KEYS = 10_000;
-const MIN_PAGE_KEYS = 100;
+
+/** Down to how many keys a page may be cut after a failure; other failures are not of its size. */
+const smallestPage: Partial<Record<FailureKind, number>> = {
+  "too-large": 1,
+  // Fewer would not be faster: then it is etcd that does not answer.
+  timeout: 100,
+};
 
 export interface Listing {
   readonly kvs: readonly KeyValue[];
@@ -40,8 +46,9 @@ export async function listRange(
       key = successor(last.key);
     } catch (error) {
       const kind = failureOf(error);
-      if ((kind !== "too-large" && kind !== "timeout") || limit <= MIN_PAGE_KEYS) throw error;
-      limit = Math.max(MIN_PAGE_KEYS, limit >> 2);
+      const least = smallestPage[kind ?? "unknown"] ?? limit;
+      if (limit <= least) throw error;
+      limit = Math.max(least, limit >> 2);
     }
   }
 }

@@ -117,6 +117,19 @@ describe("A reflector whose member is behind", () => {
     expect(reflector.state.status).toBe("syncing");
   });
 
+  it("is not live while it looks whether the history is another one", async () => {
+    read.resolve(answer(12));
+    await clock.settle();
+    expect(reflector.state.status).toBe("live");
+    // Progress of an etcd that was wiped meanwhile.
+    transport.watchStream.say(message(1, 5));
+    read.resolve(answer(5));
+    await clock.settle();
+    expect(reflector.state.status).toBe("stale");
+    await clock.advance(60_000);
+    expect(reflector.state.status, "the list hangs").toBe("stale");
+  });
+
   it("stays closed when the read is answered in the moment of closing (D19)", async () => {
     read.resolve(answer(12));
     const closing = reflector.close();

@@ -1,4 +1,4 @@
-import { isLasting } from "../etcd/failure.js";
+import { retryDelayMs } from "../etcd/retry.js";
 import type { EtcdTransport } from "../etcd/transport.js";
 import { Backoff } from "../kit/backoff.js";
 import { publish } from "../kit/channels.js";
@@ -6,7 +6,7 @@ import { type Clock, sleep } from "../kit/clock.js";
 import { type Deferred, deferred } from "../kit/deferred.js";
 import { SdError } from "../kit/errors.js";
 import { Machine, type StateListener, type Transitions } from "../kit/machine.js";
-import { type Random, uniform } from "../kit/random.js";
+import type { Random } from "../kit/random.js";
 import type { KeyRange } from "./key-range.js";
 import { type Listing, listRange } from "./list.js";
 import type { Position, Store } from "./store.js";
@@ -49,8 +49,6 @@ export interface ReflectorOptions {
   readonly revision?: number;
 }
 
-/** Failures that only an operator can end are retried so slowly (± 20 %). */
-const LASTING_RETRY_MS = 30_000;
 /** After being live for so long, trouble is new trouble. */
 const HEALTHY_MS = 30_000;
 /** Two looks at a lower revision, so far apart, before the history is judged broken (etcd #20418). */
@@ -136,9 +134,7 @@ export class Reflector implements AsyncDisposable {
         if (SdError.is(error, "SD_CLOSED")) return this.#end();
         publish("sd:reflector:failed", () => ({ prefix: printable(this.#range.key), error }));
         this.#fall(error);
-        delayMs = isLasting(error)
-          ? uniform(random, 0.8 * LASTING_RETRY_MS, 1.2 * LASTING_RETRY_MS)
-          : backoff.delayMs(random);
+        delayMs = retryDelayMs(error, backoff, random);
       }
       backoff = clock.now() - liveSince > HEALTHY_MS ? Backoff.start() : backoff.next();
       await sleep(clock, delayMs, signal).catch(() => {});
@@ -213,9 +209,16 @@ export class Reflector implements AsyncDisposable {
       onBehind: () => {
         standing += 1;
         const asked = standing;
-        this.#isPast().then(
-          (isPast) => asked === standing && (isPast ? live() : over.resolve()),
-          (error) => asked === standing && over.reject(error),
+        this.#isPast(this.#position?.revision ?? 0).then(
+          (isPast) => {
+            if (asked !== standing) return;
+            if (isPast) return live();
+            this.#fall(new SdError("SD_UNAVAILABLE", "etcd is behind what it has shown: wiped, or restored"));
+            over.resolve();
+          },
+          (error) => {
+            if (asked === standing) over.reject(error);
+          },
         );
       },
       onEvents: (events, revision) => this.#store.apply(events, advance(revision)),
@@ -236,12 +239,12 @@ export class Reflector implements AsyncDisposable {
     };
   }
 
-  /** Whether etcd has been where we stand: a read through the leader tells a lagging member from a wiped one. */
-  async #isPast(): Promise<boolean> {
+  /** Whether etcd has reached `revision`: a read through the leader tells a lagging member from a wiped one. */
+  async #isPast(revision: number): Promise<boolean> {
     const { key } = this.#range;
     const request = { key, limit: 1, keysOnly: true };
     const { header } = await this.#ports.transport.range(request, { signal: this.#abort.signal });
-    return header.revision >= (this.#position?.revision ?? 0);
+    return header.revision >= revision;
   }
 
   /** What we hold is no longer certain to be the present. */
@@ -256,7 +259,7 @@ export class Reflector implements AsyncDisposable {
 
 function gapError(gap: Gap): SdError {
   return gap === "corrupt"
-    ? new SdError("SD_INVARIANT", "etcd delivered events out of order")
+    ? new SdError("SD_INVARIANT", "etcd delivered events out of order, or of other keys")
     : new SdError("SD_COMPACTED", `the watch cannot go on: ${gap}`);
 }
 

@@ -114,7 +114,7 @@ describe("WatchHub", () => {
     await clock.advance(1);
     expect(silent.canceled).toEqual({ suspect: true });
     expect(sink.log).toEqual(["created", "interrupted SD_UNAVAILABLE"]);
-    await clock.advance(250);
+    await clock.advance(500);
     expect(transport.watchStreams).toHaveLength(2);
   });
 
@@ -255,5 +255,131 @@ describe("WatchHub", () => {
     expect(transport.watchStream.canceled).toBeUndefined();
     await clock.advance(1_000);
     expect(transport.watchStream.canceled).toEqual({ suspect: true });
+  });
+
+  it("leaves a stream that answers one of two creations only, 3 s after that answer (T3)", async () => {
+    watchFrom("/a/");
+    watchFrom("/b/");
+    await clock.advance(2_000);
+    const [stream] = transport.watchStreams;
+    stream?.say(message(1, 10, created));
+    await clock.advance(2_999);
+    expect(stream?.canceled).toBe(undefined);
+    await clock.advance(1);
+    expect(stream?.canceled).toEqual({ suspect: true });
+  });
+
+  /** Plays one stream on which nothing follows the creation of the watches; tells how long the pause was. */
+  async function stall(ids: readonly number[]): Promise<number> {
+    const streams = transport.watchStreams.length;
+    for (const id of ids) transport.watchStream.say(message(id, 10, created));
+    await clock.advance(7_500);
+    let pauseMs = 0;
+    for (; transport.watchStreams.length === streams && pauseMs < 10_000; pauseMs += 50)
+      await clock.advance(50);
+    return pauseMs;
+  }
+
+  it("ends a watch with a gap when two streams in a row fall silent once it is created: slow link", async () => {
+    const { sink } = watchFrom("/a/");
+    await clock.settle();
+    await stall([1]);
+    expect(sink.log).toEqual(["created", "interrupted SD_UNAVAILABLE"]);
+    await stall([1]);
+    expect(sink.log.slice(2)).toEqual(["created", "gap too-slow"]);
+    expect(transport.watchStreams).toHaveLength(2);
+  });
+
+  it("keeps a watch that got something, or whose stream answered later, between two silences", async () => {
+    const [a, b] = [watchFrom("/a/"), watchFrom("/b/")];
+    await clock.settle();
+    await stall([1, 2]);
+    transport.watchStream.say(message(1, 11, { events: [event("/a/1", 11, "x")] }));
+    await stall([2]);
+    expect(a.sink.log.at(-1)).toBe("interrupted SD_UNAVAILABLE");
+    expect(b.sink.log.at(-1)).toBe("gap too-slow");
+    for (let silences = 0; silences < 3; silences += 1) {
+      transport.watchStream.say(message(1, 11, created));
+      await clock.advance(4_500);
+      const probe = transport.watchStream.sent.find(({ type }) => type === "cancel");
+      transport.watchStream.say(message(probe?.type === "cancel" ? probe.watchId : 0, 11, created));
+      await stall([]);
+    }
+    expect(a.sink.log.at(-1)).toBe("interrupted SD_UNAVAILABLE");
+  });
+
+  it("counts only silences in a row, and only those after `created`: slow link", async () => {
+    const { sink } = watchFrom("/a/");
+    await clock.settle();
+    await stall([1]);
+    await clock.advance(4_000);
+    expect(transport.watchStreams).toHaveLength(3);
+    expect(sink.log.at(-1), "not created").toBe("interrupted SD_UNAVAILABLE");
+    transport.watchStream.say(message(1, 10, created));
+    transport.watchStream.say(message(1, 11, { events: [event("/a/1", 11, "x")] }));
+    await stall([]);
+    await stall([1]);
+    expect(sink.log.at(-1), "delivered between").toBe("interrupted SD_UNAVAILABLE");
+  });
+
+  it("does not take a part of a revision for delivered: slow link", async () => {
+    const { sink } = watchFrom("/a/");
+    await clock.settle();
+    for (let streams = 0; streams < 2; streams += 1) {
+      transport.watchStream.say(message(1, 10, created));
+      transport.watchStream.say(message(1, 11, { fragment: true, events: [event("/a/1", 11, "x")] }));
+      await stall([]);
+    }
+    expect(sink.log.at(-1)).toBe("gap too-slow");
+  });
+
+  it("waits longer after a stream that fell silent after the creations, but not if it was cut", async () => {
+    watchFrom("/a/");
+    await clock.settle();
+    expect(await stall([1])).toBe(500);
+    transport.watchStream.say(message(1, 10, created));
+    transport.watchStream.fail(failure("network"));
+    await clock.advance(250);
+    expect(transport.watchStreams).toHaveLength(3);
+  });
+
+  it("leaves a stream to which a request cannot be written, and opens another after a pause", async () => {
+    transport.encode = () => {
+      throw new Error("cannot be encoded");
+    };
+    const { sink } = watchFrom("/a/");
+    await clock.settle();
+    expect(transport.watchStream.canceled).toEqual({ suspect: false });
+    expect(sink.log).toEqual(["interrupted Error: cannot be encoded"]);
+    transport.encode = () => {};
+    await clock.advance(500);
+    expect(sent()).toEqual(["create 1"]);
+    transport.watchStream.say(message(1, 10, created));
+    expect(sink.log.at(-1)).toBe("created");
+  });
+
+  it("leaves a stream whose probe cannot be written", async () => {
+    let isBroken = false;
+    transport.encode = () => {
+      if (isBroken) throw new Error("cannot be encoded");
+    };
+    const { sink } = watchFrom("/a/");
+    await clock.settle();
+    transport.watchStream.say(message(1, 10, created));
+    isBroken = true;
+    await clock.advance(4_500);
+    expect(transport.watchStream.canceled).toEqual({ suspect: false });
+    expect(sink.log.at(-1)).toBe("interrupted Error: cannot be encoded");
+  });
+
+  it("is slow to try again what only an operator can end", async () => {
+    const opened: number[] = [];
+    transport.opening = async () => {
+      opened.push(clock.now());
+      throw failure("auth");
+    };
+    watchFrom("/a/");
+    await clock.advance(70_000);
+    expect(opened).toEqual([0, 30_000, 60_000]);
   });
 });

@@ -1,10 +1,9 @@
 import { classify, EtcdFailure, failureError, failureOf } from "../etcd/failure.js";
-import type { DuplexStream, EtcdTransport } from "../etcd/transport.js";
+import { StreamLoop } from "../etcd/stream-loop.js";
+import type { EtcdTransport } from "../etcd/transport.js";
 import type { WatchRequest, WatchResponse } from "../etcd/types.js";
-import { Backoff } from "../kit/backoff.js";
 import { publish } from "../kit/channels.js";
-import { type Clock, sleep, type Timer } from "../kit/clock.js";
-import { deferred } from "../kit/deferred.js";
+import type { Clock, Timer } from "../kit/clock.js";
 import { SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
 import type { Watch, WatchCarrier } from "./watch.js";
@@ -13,7 +12,12 @@ import type { Watch, WatchCarrier } from "./watch.js";
 const QUIET_MS = 4_500;
 /** How long the answer may take: to a creation, or to the question for a sign of life. */
 const ANSWER_MS = 3_000;
-
+/**
+ * After so many streams in a row that fell silent once a watch was created, its delivery is given up. Only
+ * a complete message is seen to arrive: on a slow link a large one makes the stream look dead, and the next
+ * stream would begin to send it anew.
+ */
+const MAX_STALLS = 2;
 /** How long the creation of one watch may take while others on its stream are served. */
 const CREATION_MS = 10_000;
 
@@ -21,122 +25,104 @@ const CREATION_MS = 10_000;
  * Carries all watches of a client on one stream.
  *
  * A stream that ends, or that falls silent, is replaced on another member, for ever; each watch is then
- * created anew from its own resume point. A watch leaves the hub only by its owner or by etcd's refusal.
+ * created anew from its own resume point. A watch leaves the hub only by its owner, by etcd's refusal, or
+ * with a gap.
  * The stream exists while there is a watch.
  */
 export class WatchHub implements WatchCarrier {
-  readonly #transport: EtcdTransport;
   readonly #clock: Clock;
-  readonly #random: Random;
+  readonly #loop: StreamLoop<WatchRequest, WatchResponse>;
   readonly #watches = new Map<number, Watch>();
   /**
    * When each watch was asked for that is not yet answered on this stream, by id, in order. One that was
    * deleted stays: its answer is still to come.
    */
   readonly #uncreated = new Map<number, number>();
-  readonly #abort = new AbortController();
+  /** The watches that were created on this stream, and for which nothing has come since. */
+  readonly #idle = new Set<Watch>();
   #nextId = 1;
-  #stream: DuplexStream<WatchRequest> | undefined;
-  /** Leaves the current stream. */
-  #leave: ((error: unknown, suspect: boolean) => void) | undefined;
-  #loop: Promise<void> | undefined;
   #lifeTimer: Timer | undefined;
   #lifeTimerAt = 0;
   #lastMessageAt = 0;
-  /** Whether a message came on this stream: only that makes it a success, its opening does not. */
+  /** Whether a message came on this stream. */
   #wasHeard = false;
   #askedAt: number | undefined;
+  /** The id of the last question for a sign of life, until it is answered. */
+  #probeId: number | undefined;
 
   constructor(transport: EtcdTransport, clock: Clock, random: Random) {
-    this.#transport = transport;
     this.#clock = clock;
-    this.#random = random;
+    this.#loop = new StreamLoop({
+      clock,
+      random,
+      open: (handlers, options) => transport.watch(handlers, options),
+      isWanted: () => this.#watches.size > 0,
+      limits: () => ({ baseMs: 500 }),
+      onOpen: () => this.#createAll(),
+      onMessage: (response) => this.#receive(response),
+      onOver: () => this.#over(),
+      onInterrupted: (error) => this.#interrupted(error),
+    });
   }
 
   /** Starts to deliver to `watch`, from its resume point on. After `close()` it is refused. */
   add(watch: Watch): void {
-    if (this.#abort.signal.aborted) {
-      queueMicrotask(() => watch.refused(this.#abort.signal.reason));
+    if (this.#loop.isClosed) {
+      queueMicrotask(() => watch.refused(new SdError("SD_CLOSED", "the client is closed")));
       return;
     }
     watch.id = this.#nextId++;
     this.#watches.set(watch.id, watch);
-    if (this.#stream) this.#create(watch);
-    this.#start();
+    if (this.#loop.isOpen) this.#create(watch);
+    this.#loop.start();
   }
 
   /** Stops to deliver to `watch`, at once. */
   delete(watch: Watch): void {
-    if (this.#watches.get(watch.id) !== watch) return;
-    this.#watches.delete(watch.id);
-    if (this.#watches.size === 0) this.#leave?.(undefined, false);
-    else this.#stream?.send({ type: "cancel", watchId: watch.id });
+    if (!this.#remove(watch)) return;
+    if (this.#watches.size === 0) this.#loop.stop();
+    else this.#loop.send({ type: "cancel", watchId: watch.id });
   }
 
   async close(): Promise<void> {
-    this.#abort.abort(new SdError("SD_CLOSED", "the client is closed"));
+    const closed = this.#loop.close();
     for (const watch of [...this.#watches.values()]) this.delete(watch);
-    await this.#loop;
+    await closed;
   }
 
-  #start(): void {
-    this.#loop ??= this.#run().finally(() => {
-      this.#loop = undefined;
-      // A watch may have come in after the loop had seen that none was left.
-      if (this.#watches.size > 0) this.#start();
-    });
-  }
-
-  async #run(): Promise<void> {
-    const first = Backoff.start({ baseMs: 500 });
-    let backoff = first;
-    while (this.#watches.size > 0) {
-      this.#wasHeard = false;
-      const error = await this.#session();
-      if (this.#watches.size === 0) return;
-      publish("sd:watch:interrupted", () => ({ error, watches: this.#watches.size }));
-      // A message that cannot be received would break every new stream again: its watches start over.
-      const isPoison = failureOf(error) === "too-large";
-      for (const watch of [...this.#watches.values()]) {
-        if (isPoison) this.#end(watch, () => watch.endsWithGap("too-large"));
-        else watch.interrupted(error);
-      }
-      backoff = this.#wasHeard ? first : backoff.next();
-      await sleep(this.#clock, backoff.delayMs(this.#random), this.#abort.signal).catch(() => {});
-    }
-  }
-
-  /** One stream, from its opening to its end. Resolves with the reason of the end. */
-  async #session(): Promise<unknown> {
-    const ended = deferred<unknown>();
-    try {
-      this.#stream = await this.#transport.watch(
-        { onMessage: (response) => this.#receive(response), onEnd: ended.resolve },
-        { signal: this.#abort.signal },
-      );
-    } catch (error) {
-      return error;
-    }
-    this.#leave = (error, suspect) => {
-      this.#stream?.cancel({ suspect });
-      ended.resolve(error);
-    };
+  #createAll(): void {
+    this.#wasHeard = false;
     this.#lastMessageAt = this.#clock.now();
     for (const watch of this.#watches.values()) this.#create(watch);
-    if (this.#watches.size === 0) this.#leave(undefined, false);
-    const error = await ended.promise;
-    this.#stream = undefined;
-    this.#leave = undefined;
+  }
+
+  #over(): void {
+    const quietMs = this.#clock.now() - this.#lastMessageAt;
+    if (this.#askedAt !== undefined && quietMs >= ANSWER_MS) {
+      for (const watch of this.#idle) watch.stalls += 1;
+    } else if (this.#wasHeard) this.#loop.succeeded();
+    this.#idle.clear();
     this.#uncreated.clear();
     this.#lifeTimer?.[Symbol.dispose]();
     this.#lifeTimer = undefined;
     this.#askedAt = undefined;
-    return error;
+    this.#probeId = undefined;
+  }
+
+  #interrupted(error: unknown): void {
+    publish("sd:watch:interrupted", () => ({ error, watches: this.#watches.size }));
+    // A message that cannot be received would break every new stream again: its watches start over.
+    const isPoison = failureOf(error) === "too-large";
+    for (const watch of [...this.#watches.values()]) {
+      if (isPoison) this.#end(watch, () => watch.endsWithGap("too-large"));
+      else if (watch.stalls >= MAX_STALLS) this.#end(watch, () => watch.endsWithGap("too-slow"));
+      else watch.interrupted(error);
+    }
   }
 
   #create(watch: Watch): void {
     this.#uncreated.set(watch.id, this.#clock.now());
-    this.#stream?.send({
+    this.#loop.send({
       type: "create",
       watchId: watch.id,
       ...watch.range,
@@ -148,7 +134,7 @@ export class WatchHub implements WatchCarrier {
 
   /** Asks a quiet stream for a sign of life, and leaves one that does not give it. */
   #watchOverLife(): void {
-    if (!this.#stream) return;
+    if (!this.#loop.isOpen) return;
     const lifeDue = this.#askedAt === undefined ? this.#lastMessageAt + QUIET_MS : this.#askedAt + ANSWER_MS;
     const due = Math.min(lifeDue, this.#creationDue());
     // A timer that fires too early only arms itself anew.
@@ -160,7 +146,7 @@ export class WatchHub implements WatchCarrier {
       const now = this.#clock.now();
       const isSilent = this.#askedAt !== undefined && now >= this.#askedAt + ANSWER_MS;
       if (isSilent || now >= this.#creationDue()) {
-        this.#leave?.(new SdError("SD_UNAVAILABLE", "etcd does not answer on the watch stream"), true);
+        this.#loop.leave(new SdError("SD_UNAVAILABLE", "etcd does not answer on the watch stream"), true);
         return;
       }
       if (this.#askedAt === undefined && now >= this.#lastMessageAt + QUIET_MS) {
@@ -181,8 +167,9 @@ export class WatchHub implements WatchCarrier {
     const { key } = watch.range;
     this.#uncreated.set(watchId, now);
     this.#askedAt = now;
-    this.#stream?.send({ type: "create", watchId, key, startRevision: watch.nextRevision });
-    this.#stream?.send({ type: "cancel", watchId });
+    this.#probeId = watchId;
+    this.#loop.send({ type: "create", watchId, key, startRevision: watch.nextRevision });
+    this.#loop.send({ type: "cancel", watchId });
   }
 
   /** When the oldest creation must have been answered. */
@@ -199,12 +186,28 @@ export class WatchHub implements WatchCarrier {
     const id = this.#idOf(response);
     if (response.created || response.canceled) this.#uncreated.delete(id);
     const watch = this.#watches.get(id);
+    this.#noteFlow(watch, id, response);
     if (watch) {
       if (response.canceled) this.#cancel(watch, response);
       else if (response.created) watch.created(response.header);
       else watch.receive(response);
     }
     if (this.#uncreated.size > 0) this.#askedAt ??= this.#lastMessageAt;
+  }
+
+  /** Tells a stream that delivers from one on which nothing follows the creation of a watch. */
+  #noteFlow(watch: Watch | undefined, id: number, { created, fragment }: WatchResponse): void {
+    if (watch && created) {
+      this.#idle.add(watch);
+      return;
+    }
+    this.#loop.succeeded();
+    // The answer to a probe comes behind all that was on its way before.
+    const flowing = id === this.#probeId ? [...this.#idle] : watch && !fragment ? [watch] : [];
+    for (const each of flowing) {
+      this.#idle.delete(each);
+      each.stalls = 0;
+    }
   }
 
   /** A refused creation may come back with the id -1: it answers the oldest request. */
@@ -218,15 +221,21 @@ export class WatchHub implements WatchCarrier {
     const { compactRevision, cancelReason } = response;
     this.#end(watch, () => {
       if (compactRevision > 0) watch.endsWithGap("compacted");
-      else watch.refused(refusal(cancelReason, this.#stream?.endpoint));
+      else watch.refused(refusal(cancelReason, this.#loop.endpoint));
     });
   }
 
   /** Takes out a watch that etcd no longer serves, then tells it. */
   #end(watch: Watch, tell: () => void): void {
-    this.#watches.delete(watch.id);
+    this.#remove(watch);
     tell();
-    if (this.#watches.size === 0) this.#leave?.(undefined, false);
+    if (this.#watches.size === 0) this.#loop.stop();
+  }
+
+  #remove(watch: Watch): boolean {
+    if (this.#watches.get(watch.id) !== watch) return false;
+    this.#idle.delete(watch);
+    return this.#watches.delete(watch.id);
   }
 }
 

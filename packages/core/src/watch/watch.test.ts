@@ -39,10 +39,28 @@ async function resumedFrom(): Promise<number | undefined> {
 }
 
 describe("Watch", () => {
+  it.each([Number.NaN, -1, 1.5, Number.POSITIVE_INFINITY, Number.MAX_SAFE_INTEGER])(
+    "refuses to begin after the revision %s",
+    (revision) => {
+      const hub = { add: () => expect.unreachable(), delete: () => expect.unreachable() };
+      expect(() => new Watch(hub, prefixRange(bytes("/")), revision, sink)).toThrow(
+        expect.objectContaining({ code: "SD_INVALID_ARGUMENT" }),
+      );
+    },
+  );
+
   it("begins after the revision that is known (D5)", () => {
     expect(transport.watchStream.sent).toEqual([
       { type: "create", watchId: 1, ...prefixRange(bytes("/")), startRevision: 11 },
     ]);
+  });
+
+  it("does not believe events of keys that it does not watch", () => {
+    say(10, { created: true });
+    const other = new Watch({ add: () => {}, delete: () => {} }, prefixRange(bytes("/web/")), 10, sink);
+    other.receive(message(9, 11, { events: [event("/web-admin/a", 11, "x")] }));
+    expect(sink.log.at(-1)).toBe("gap corrupt");
+    expect(other.revision).toBe(10);
   });
 
   it("does not resume from the header of `created` (D6)", async () => {

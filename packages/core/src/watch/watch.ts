@@ -1,5 +1,6 @@
 import type { Header, WatchEvent, WatchResponse } from "../etcd/types.js";
-import type { KeyRange } from "./key-range.js";
+import { invalidArgument } from "../kit/errors.js";
+import { inRange, type KeyRange } from "./key-range.js";
 
 /** Why a watch cannot go on from where it stands: its owner has to list again. */
 export type Gap =
@@ -7,7 +8,9 @@ export type Gap =
   | "compacted"
   /** A message exceeded the receive limit, and would again. */
   | "too-large"
-  /** The stream's own rules were broken. */
+  /** What is to be delivered does not get through the link, and would not the next time. */
+  | "too-slow"
+  /** The stream's own rules were broken: events out of order, or of keys that are not watched. */
   | "corrupt";
 
 /** What a watch tells its owner, synchronously from the socket's read. */
@@ -51,6 +54,8 @@ export class Watch implements Disposable {
   readonly range: KeyRange;
   /** On the hub's streams. @internal */
   id = 0;
+  /** Streams in a row that fell silent after `created`, with nothing delivered since. @internal */
+  stalls = 0;
   readonly #hub: WatchCarrier;
   readonly #sink: WatchSink;
   #revision: number;
@@ -58,8 +63,12 @@ export class Watch implements Disposable {
 
   /**
    * @param revision everything up to here is known already; the watch begins after it.
+   * @throws SdError `SD_INVALID_ARGUMENT` for what cannot be a revision.
    */
   constructor(hub: WatchCarrier, range: KeyRange, revision: number, sink: WatchSink) {
+    if (!Number.isSafeInteger(revision) || revision < 0 || revision === Number.MAX_SAFE_INTEGER) {
+      throw invalidArgument("revision", "a revision of etcd, or 0", revision);
+    }
     this.#hub = hub;
     this.range = range;
     this.#revision = revision;
@@ -132,7 +141,8 @@ export class Watch implements Disposable {
   #deliver(events: readonly WatchEvent[]): void {
     let last = 0;
     for (const { kv } of events) {
-      if (kv.modRevision < last) {
+      // A foreign key means that ids were mixed up: etcd's grpc-proxy numbers watches by itself.
+      if (kv.modRevision < last || !inRange(kv.key, this.range)) {
         this.#hub.delete(this);
         this.#sink.onGap("corrupt");
         return;

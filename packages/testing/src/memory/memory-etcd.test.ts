@@ -9,6 +9,7 @@ import {
 } from "@sd/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { ManualClock } from "../clock/manual-clock.js";
+import { leaseId } from "./lease-id.js";
 import { MemoryEtcd } from "./memory-etcd.js";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -17,7 +18,7 @@ const put = (key: string, value: string, lease: bigint): Operation => ({
   type: "put",
   key: bytes(key),
   value: bytes(value),
-  lease,
+  lease: leaseId(lease),
 });
 const txn = (...success: Operation[]): TxnRequest => ({ compare: [], success, failure: [] });
 
@@ -94,7 +95,7 @@ describe("MemoryEtcd: reading", () => {
 
 describe("MemoryEtcd: transactions", () => {
   it("runs the branch that the comparisons choose, as one revision, seeing its own writes", async () => {
-    await client.grant({ id: 7n, ttlSeconds: 5 });
+    await client.grant({ id: leaseId(7n), ttlSeconds: 5 });
     const request: TxnRequest = {
       compare: [
         { target: "create", key: bytes("/a"), equals: 0 },
@@ -119,7 +120,7 @@ describe("MemoryEtcd: transactions", () => {
   it("refuses what etcd refuses, and changes nothing then", async () => {
     const a = put("/a", "1", 9n);
     expect(await kindOf(client.txn(txn(a)))).toBe("lease-not-found");
-    await client.grant({ id: 9n, ttlSeconds: 5 });
+    await client.grant({ id: leaseId(9n), ttlSeconds: 5 });
     expect(await kindOf(client.txn(txn(a, a)))).toBe("invalid");
     expect(await kindOf(client.txn(txn(a, { type: "delete", key: bytes("/a") })))).toBe("invalid");
     expect(await kindOf(client.txn(txn(put("", "", 9n))))).toBe("invalid");
@@ -134,17 +135,17 @@ describe("MemoryEtcd: transactions", () => {
 
 describe("MemoryEtcd: leases", () => {
   it("raises a short TTL, refuses a taken id, and says so in etcd's words", async () => {
-    expect(await client.grant({ id: 1n, ttlSeconds: 1 })).toMatchObject({ id: 1n, ttlSeconds: 2 });
-    const taken = await client.grant({ id: 1n, ttlSeconds: 5 }).catch((error: unknown) => error);
+    expect(await client.grant({ id: leaseId(1n), ttlSeconds: 1 })).toMatchObject({ id: 1n, ttlSeconds: 2 });
+    const taken = await client.grant({ id: leaseId(1n), ttlSeconds: 5 }).catch((error: unknown) => error);
     expect(failureOf(taken)).toBe("lease-exists");
     expect(isNotApplied(taken)).toBe(true);
     expect((taken as SdError).message).toContain("etcdserver: lease already exists");
-    expect(await kindOf(client.revoke(2n))).toBe("lease-not-found");
+    expect(await kindOf(client.revoke(leaseId(2n)))).toBe("lease-not-found");
   });
 
   it("deletes the keys of an ended lease as one revision, and not those that have left it", async () => {
-    await client.grant({ id: 1n, ttlSeconds: 5 });
-    await client.grant({ id: 2n, ttlSeconds: 9 });
+    await client.grant({ id: leaseId(1n), ttlSeconds: 5 });
+    await client.grant({ id: leaseId(2n), ttlSeconds: 9 });
     await client.txn(txn(put("/b", "", 1n), put("/a", "", 1n), put("/c", "", 1n), put("/d", "", 1n)));
     await client.txn(txn(put("/c", "", 2n), { type: "delete", key: bytes("/d") }));
     etcd.put("/d", "without lease");
@@ -157,7 +158,7 @@ describe("MemoryEtcd: leases", () => {
       ["delete", "/a", 5],
       ["delete", "/b", 5],
     ]);
-    await client.revoke(2n);
+    await client.revoke(leaseId(2n));
     expect(etcd.get("/c")).toBeUndefined();
     expect(etcd.get("/d")).toBeDefined();
   });
@@ -168,22 +169,22 @@ describe("MemoryEtcd: leases", () => {
       onMessage: (message) => answers.push(message),
       onEnd: () => expect.unreachable(),
     });
-    await client.grant({ id: 1n, ttlSeconds: 5 });
+    await client.grant({ id: leaseId(1n), ttlSeconds: 5 });
     for (let round = 0; round < 3; round += 1) {
       await clock.advance(4_000);
-      stream.send({ id: 1n });
+      stream.send({ id: leaseId(1n) });
     }
     await clock.settle();
     expect(answers.map(({ ttlSeconds }) => ttlSeconds)).toEqual([5, 5, 5]);
     etcd.dropNextRequest("renew");
-    stream.send({ id: 1n });
+    stream.send({ id: leaseId(1n) });
     await clock.advance(5_000);
-    stream.send({ id: 1n });
+    stream.send({ id: leaseId(1n) });
     await clock.settle();
     expect(answers.map(({ id, ttlSeconds }) => [id, ttlSeconds]).slice(3)).toEqual([[1n, 0]]);
     expect(etcd.callsOf("renew")).toHaveLength(5);
     stream.cancel({ suspect: true });
-    stream.send({ id: 1n });
+    stream.send({ id: leaseId(1n) });
     expect(etcd.callsOf("cancel").map(({ request }) => request)).toEqual([
       { stream: "keepAlive", suspect: true },
     ]);
@@ -207,7 +208,7 @@ describe("MemoryEtcd: faults", () => {
     const ends: unknown[] = [];
     await client.keepAlive({ onMessage: () => {}, onEnd: (error) => ends.push(failureOf(error)) });
     etcd.freeze();
-    const waiting = kindOf(client.grant({ id: 1n, ttlSeconds: 5 }));
+    const waiting = kindOf(client.grant({ id: leaseId(1n), ttlSeconds: 5 }));
     await clock.settle();
     etcd.cut();
     expect(await waiting).toBe("network");
@@ -218,7 +219,7 @@ describe("MemoryEtcd: faults", () => {
   });
 
   it("freezes: nothing is answered, calls time out, and what was asked is done after the thaw", async () => {
-    await client.grant({ id: 1n, ttlSeconds: 5 });
+    await client.grant({ id: leaseId(1n), ttlSeconds: 5 });
     etcd.freeze();
     const late = kindOf(client.txn(txn(put("/late", "", 1n)), { timeoutMs: 3_000 }));
     await clock.advance(3_000);
@@ -238,7 +239,7 @@ describe("MemoryEtcd: faults", () => {
 
   it("loses an answer after the write, or drops a request before it", async () => {
     etcd.loseNextAnswer("grant");
-    expect(await kindOf(client.grant({ id: 1n, ttlSeconds: 5 }))).toBe("network");
+    expect(await kindOf(client.grant({ id: leaseId(1n), ttlSeconds: 5 }))).toBe("network");
     expect(etcd.leases).toEqual([1n]);
     etcd.dropNextRequest("txn");
     expect(await kindOf(client.txn(txn(put("/a", "", 1n))))).toBe("network");
@@ -248,7 +249,7 @@ describe("MemoryEtcd: faults", () => {
   });
 
   it("dies and comes back with its leases renewed", async () => {
-    await client.grant({ id: 1n, ttlSeconds: 5 });
+    await client.grant({ id: leaseId(1n), ttlSeconds: 5 });
     await clock.advance(4_000);
     etcd.kill();
     await clock.advance(60_000);
@@ -261,7 +262,7 @@ describe("MemoryEtcd: faults", () => {
   });
 
   it("is wiped: revision 1 again, the same cluster unless told otherwise", async () => {
-    await client.grant({ id: 1n, ttlSeconds: 5 });
+    await client.grant({ id: leaseId(1n), ttlSeconds: 5 });
     etcd.put("/a", "1", { lease: 1n });
     const before = await client.range({ key: bytes("/a") });
     etcd.wipe();

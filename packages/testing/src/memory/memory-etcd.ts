@@ -88,7 +88,7 @@ export class MemoryEtcd {
 
   /** The leases that live. */
   get leases(): readonly LeaseId[] {
-    return this.#server.leases.ids;
+    return this.#server.leases.ids as readonly LeaseId[];
   }
 
   get(key: string | Uint8Array): KeyValue | undefined {
@@ -108,9 +108,14 @@ export class MemoryEtcd {
   put(
     key: string | Uint8Array,
     value: string | Uint8Array,
-    { lease = 0n }: { readonly lease?: LeaseId } = {},
+    { lease = 0n }: { readonly lease?: bigint | undefined } = {},
   ): number {
-    const operation = { type: "put", key: toBytes(key), value: toBytes(value), lease } as const;
+    const operation = {
+      type: "put",
+      key: toBytes(key),
+      value: toBytes(value),
+      lease: lease as LeaseId,
+    } as const;
     return this.#server.txn({ compare: [], success: [operation], failure: [] }).header.revision;
   }
 
@@ -121,12 +126,12 @@ export class MemoryEtcd {
   }
 
   /** Ends a lease as if its TTL had passed. @throws SdError `SD_LEASE_LOST` if there is no such lease. */
-  expireLease(id: LeaseId): void {
+  expireLease(id: bigint): void {
     this.#server.revoke(id);
   }
 
   /** Ends a lease as an operator does. @throws SdError `SD_LEASE_LOST` if there is no such lease. */
-  revokeLease(id: LeaseId): void {
+  revokeLease(id: bigint): void {
     this.#server.revoke(id);
   }
 

@@ -5,6 +5,7 @@ import type {
   Header,
   KeepAliveResponse,
   KeyValue,
+  LeaseId,
   RangeRequest,
   RangeResponse,
   RevokeResponse,
@@ -87,7 +88,7 @@ export class MemoryServer implements WatchHost {
     return { header: this.header() };
   }
 
-  renew(id: bigint): KeepAliveResponse {
+  renew(id: LeaseId): KeepAliveResponse {
     const ttlSeconds = this.leases.renew(id);
     return { header: this.header(), id, ttlSeconds };
   }

@@ -1,6 +1,7 @@
 import { type DuplexStream, failureOf, type WatchRequest, type WatchResponse } from "@sd/core";
 import { afterEach, describe, expect, it } from "vitest";
 import { ManualClock } from "../clock/manual-clock.js";
+import { leaseId } from "./lease-id.js";
 import { MemoryEtcd, type MemoryEtcdOptions } from "./memory-etcd.js";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -55,7 +56,7 @@ describe("a watch of MemoryEtcd", () => {
     create(1, 2);
     await clock.settle();
     expect(messages).toMatchObject([{ watchId: 1, created: true, canceled: false, header: { revision: 1 } }]);
-    await client.grant({ id: 1n, ttlSeconds: 2 });
+    await client.grant({ id: leaseId(1n), ttlSeconds: 2 });
     for (const key of ["/a/1", "/a/2", "/b"]) etcd.put(key, "x", { lease: 1n });
     await clock.advance(2_000);
     expect(deliveries()).toEqual([

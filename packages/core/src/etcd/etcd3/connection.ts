@@ -1,5 +1,6 @@
 import { type Client, connectivityState } from "@grpc/grpc-js";
 import type { IOptions } from "etcd3";
+import { afterTwoRounds } from "../../kit/clock.js";
 import type { SdError } from "../../kit/errors.js";
 import { waitFor } from "../../kit/signals.js";
 import type { MemberAddress } from "./endpoints.js";
@@ -85,10 +86,14 @@ export class Connection {
    */
   close(): Promise<void> {
     if (!this.#closing) {
+      const client = this.#client;
       // Not both: etcd3 would first wait for a channel that is still connecting.
-      if (this.#client) this.#client.close();
+      if (client) client.close();
       else this.#etcd.close();
-      this.#closing = this.#sockets.close();
+      // grpc-js hands a target that is an IP to its channel by `setImmediate`, to a closed channel too, which
+      // then connects for ever: seen with 1.14.7, when closed in the turn of its first call. Closing it once
+      // more ends that, unless it comes between the two again.
+      this.#closing = this.#sockets.close(() => afterTwoRounds(() => client?.close()));
       this.#onClose(this);
     }
     return this.#closing;

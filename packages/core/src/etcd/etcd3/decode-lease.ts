@@ -1,4 +1,4 @@
-import type { GrantResponse, KeepAliveResponse, RevokeResponse } from "../types.js";
+import type { GrantResponse, KeepAliveResponse, LeaseId, RevokeResponse } from "../types.js";
 import { NO_HEADER, readHeader } from "./decode-kv.js";
 import { Reader } from "./reader.js";
 
@@ -14,7 +14,7 @@ export function decodeLease(message: Uint8Array): GrantResponse & KeepAliveRespo
     else if (tag === 3 << 3) ttlSeconds = reader.integer();
     else reader.skip(tag);
   }
-  return { header, id, ttlSeconds };
+  return { header, id: id as LeaseId, ttlSeconds };
 }
 
 /** Reads a `LeaseRevokeResponse`. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Compare, Operation, RangeRequest } from "../types.js";
+import type { Compare, LeaseId, Operation, RangeRequest } from "../types.js";
 import {
   encodeAuthenticate,
   encodeGrant,
@@ -20,7 +20,7 @@ function expectRead(method: string, message: Buffer, expected: object): void {
 
 const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array));
 const revision = fc.oneof(fc.nat(), fc.maxSafeNat());
-const leaseId = fc.bigInt({ min: 1n, max: (1n << 63n) - 1n });
+const leaseId = fc.bigInt({ min: 1n, max: (1n << 63n) - 1n }).map((id) => id as LeaseId);
 const rangeRequest: fc.Arbitrary<RangeRequest> = fc.record(
   {
     key: bytes,
@@ -144,7 +144,8 @@ describe("the writer of requests to etcd", () => {
     expectRead("Authenticate", encodeAuthenticate(auth), { name: auth.username, password: auth.password });
   });
 
-  it.each([0n, -1n, 1n << 63n, 5 as unknown as bigint])("refuses the lease id %s (R4, R6)", (id) => {
+  it.each([0n, -1n, 1n << 63n, 5 as unknown as bigint])("refuses the lease id %s (R4, R6)", (number) => {
+    const id = number as LeaseId;
     const key = Buffer.from("k");
     const put = { type: "put", key, value: key, lease: id } as const;
     for (const attempt of [
@@ -162,6 +163,6 @@ describe("the writer of requests to etcd", () => {
   });
 
   it.each([0, -5, 2.5])("refuses a TTL of %d s", (ttlSeconds) => {
-    expect(() => encodeGrant({ id: 1n, ttlSeconds })).toThrow(/ttlSeconds must be a whole number/);
+    expect(() => encodeGrant({ id: 1n as LeaseId, ttlSeconds })).toThrow(/ttlSeconds must be a whole number/);
   });
 });

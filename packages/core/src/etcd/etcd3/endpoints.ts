@@ -44,6 +44,9 @@ function parseEndpoint(name: string, endpoint: unknown, bareIsSecure: boolean): 
   if (typeof endpoint === "string" && endpoint.includes("@")) {
     throw invalidArgument(name, `${FORM} (user and password belong in the option auth)`, "an address with @");
   }
+  if (typeof endpoint === "string" && /[?#]/.test(endpoint)) {
+    throw invalidArgument(name, `${FORM}, without path or query`, "an address with a query");
+  }
   const match = typeof endpoint === "string" ? PARTS.exec(endpoint.trim()) : null;
   if (!match) throw invalidArgument(name, `${FORM}, without path or query, IPv6 in brackets`, endpoint);
   const [given = "", scheme, host = "", port] = match;

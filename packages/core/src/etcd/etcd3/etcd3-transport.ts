@@ -15,7 +15,7 @@ import type {
   WatchResponse,
 } from "../types.js";
 import { Bounds } from "./bounds.js";
-import { closedError, reasonWantsToken, wantsToken } from "./failures.js";
+import { closedError, reasonWantsToken, tokenError, wantsToken } from "./failures.js";
 import { Members } from "./members.js";
 import type { Method } from "./methods.js";
 import * as methods from "./methods.js";
@@ -81,8 +81,10 @@ class Etcd3Transport implements EtcdTransport {
   }
 
   watch(handlers: StreamHandlers<WatchResponse>, options?: CallOptions): Promise<DuplexStream<WatchRequest>> {
-    return this.#open(methods.watch, handlers, options, ({ canceled, cancelReason }, token) => {
-      if (canceled && reasonWantsToken(cancelReason)) this.#tokens.refuse(token);
+    return this.#open(methods.watch, handlers, options, ({ canceled, cancelReason }, endpoint) => {
+      // The stream keeps the token that it was opened with: it would refuse every further watch as well.
+      const isStale = canceled && this.#tokens.isConfigured && reasonWantsToken(cancelReason);
+      return isStale ? tokenError(cancelReason, endpoint) : undefined;
     });
   }
 
@@ -125,7 +127,7 @@ class Etcd3Transport implements EtcdTransport {
     method: Method<Request, Response>,
     handlers: StreamHandlers<Response>,
     options: CallOptions = {},
-    onMessage: (response: Response, token: Token) => void = () => {},
+    inspect: (response: Response, endpoint: string) => unknown = () => undefined,
   ): Promise<DuplexStream<Request>> {
     using bounds = this.#bounds(options);
     const token = await this.#tokens.get(bounds);
@@ -139,7 +141,7 @@ class Etcd3Transport implements EtcdTransport {
       method,
       metadata: attached,
       handlers,
-      onMessage: (response) => onMessage(response, token),
+      inspect: (response) => inspect(response, link.connection.endpoint),
       onOver: (error) => {
         this.#streams.delete(stream);
         if (wantsToken(error)) this.#tokens.refuse(token);

@@ -38,6 +38,11 @@ export function credentialsError(cause: unknown, endpoint: string): SdError {
   return failureError(new EtcdFailure("tls", `no credentials: ${readable(reason)}`, { endpoint, cause }));
 }
 
+/** etcd refused the token that a stream was opened with. */
+export function tokenError(reason: string, endpoint: string): SdError {
+  return failureError(new EtcdFailure("token", readable(reason), { endpoint }));
+}
+
 export function closedError(): SdError {
   return new SdError("SD_CLOSED", "client is closed");
 }

@@ -15,6 +15,7 @@ export class Member {
   #backoff = Backoff.start(COOLING);
   #cooling: { readonly untilMs: number; readonly error: unknown } | undefined;
   #troubledAt: number | undefined;
+  #isUnreachable = false;
 
   constructor(address: MemberAddress, settings: Settings) {
     this.#settings = settings;
@@ -31,6 +32,11 @@ export class Member {
   /** When the member last gave cause for doubt; `undefined` if it has answered since. */
   get troubledAt(): number | undefined {
     return this.#troubledAt;
+  }
+
+  /** Whether the last attempt to connect has failed: worse than a connection that broke. */
+  get isUnreachable(): boolean {
+    return this.#isUnreachable;
   }
 
   isReady(lane: LaneName): boolean {
@@ -56,6 +62,7 @@ export class Member {
   /** An answer came: whatever was held against the member is forgotten. */
   answered(connection: Connection): void {
     connection.answeredAt = this.#settings.clock.now();
+    this.#isUnreachable = false;
     if (this.#troubledAt === undefined && this.#cooling === undefined) return;
     this.#troubledAt = undefined;
     this.#cooling = undefined;
@@ -73,6 +80,7 @@ export class Member {
 
   #failed(error: unknown): void {
     const { clock, random } = this.#settings;
+    this.#isUnreachable = true;
     this.suspect();
     this.#cooling = { untilMs: clock.now() + this.#backoff.delayMs(random), error };
     this.#backoff = this.#backoff.next();

@@ -13,8 +13,9 @@ export interface Link {
 }
 
 /**
- * The members of the cluster, in the order in which they are asked: those with a connection first, those
- * that gave cause for doubt last, the longest ago of them first. None is ever excluded, none is pinned.
+ * The members of the cluster, in the order in which they are asked: those with a connection first, then
+ * those that gave cause for doubt, the longest ago of them first, then those that could not be reached. None
+ * is ever excluded, none is pinned.
  *
  * The order is otherwise random, once per client: thousands of clients with the same configuration spread.
  */
@@ -50,8 +51,14 @@ export class Members {
   #order(lane: LaneName): readonly Member[] {
     if (this.#members.length === 1) return this.#members;
     return this.#members
-      .map((member) => ({ member, troubledAt: member.troubledAt, isReady: member.isReady(lane) }))
+      .map((member) => ({
+        member,
+        isUnreachable: member.isUnreachable,
+        troubledAt: member.troubledAt,
+        isReady: member.isReady(lane),
+      }))
       .sort((a, b) => {
+        if (a.isUnreachable !== b.isUnreachable) return a.isUnreachable ? 1 : -1;
         if (a.troubledAt !== undefined && b.troubledAt !== undefined) return a.troubledAt - b.troubledAt;
         if (a.troubledAt !== b.troubledAt) return a.troubledAt === undefined ? -1 : 1;
         return Number(b.isReady) - Number(a.isReady);

@@ -17,6 +17,7 @@ export class Sockets {
   readonly #open = new Set<Socket>();
   #isComplete = false;
   #closing: Promise<void> | undefined;
+  #onLate = (): void => {};
 
   /** Runs `connect`; every socket opened by it, at once or later, belongs here, until `complete()`. */
   run(connect: () => void): void {
@@ -43,11 +44,18 @@ export class Sockets {
     socket.once("close", () => this.#open.delete(socket));
     // A closed channel may still try once more. Not at once: Node tells of a socket before it connects it,
     // and connecting would revive it.
-    if (this.#closing) process.nextTick(() => socket.destroy());
+    if (!this.#closing) return;
+    process.nextTick(() => socket.destroy());
+    this.#onLate();
   }
 
-  /** Closes all, also those that come later. Resolves when none is open. */
-  close(): Promise<void> {
+  /**
+   * Closes all, also those that come later. Resolves when none is open.
+   *
+   * @param onLate called for each that comes later: somebody still connects.
+   */
+  close(onLate: () => void): Promise<void> {
+    this.#onLate = onLate;
     this.#closing ??= Promise.all([...this.#open].map(destroyed)).then(() => {});
     return this.#closing;
   }

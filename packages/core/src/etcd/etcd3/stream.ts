@@ -12,8 +12,8 @@ export interface StreamPlan<Request, Response> {
   readonly method: Method<Request, Response>;
   readonly metadata: Metadata;
   readonly handlers: StreamHandlers<Response>;
-  /** Sees each message before the handlers do. */
-  readonly onMessage?: (response: Response) => void;
+  /** Sees each message before the handlers do; an error that it returns ends the stream instead. */
+  readonly inspect?: (response: Response) => unknown;
   /** Called once, at every end: with the error, or without one if the owner canceled. Before the handlers. */
   readonly onOver: (error: unknown) => void;
 }
@@ -61,8 +61,9 @@ export class EtcdStream<Request, Response> implements DuplexStream<Request> {
     this.#link.member.answered(this.#link.connection);
     try {
       const response = this.#plan.method.decode(message);
-      this.#plan.onMessage?.(response);
-      this.#plan.handlers.onMessage(response);
+      const refusal = this.#plan.inspect?.(response);
+      if (refusal === undefined) this.#plan.handlers.onMessage(response);
+      else this.end(refusal);
     } catch (error) {
       // Out of here it would hit grpc-js in the middle of its work.
       this.end(

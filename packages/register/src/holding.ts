@@ -1,0 +1,165 @@
+import {
+  Backoff,
+  deferred,
+  type EtcdClient,
+  isLasting,
+  isNotApplied,
+  type KeyValue,
+  type Lease,
+  retryDelayMs,
+  SdError,
+  sleep,
+} from "@sd/core";
+import { claim, type Owned } from "./claim.js";
+import type { Contents } from "./contents.js";
+import type { LossReason } from "./registration-state.js";
+import { watchKey } from "./watch-key.js";
+
+/** Why a key is not held any more. */
+export type Ending =
+  | { readonly type: "lost"; readonly reason: LossReason }
+  | { readonly type: "taken"; readonly by: KeyValue }
+  /** It is under our lease, with a value that we did not write. */
+  | { readonly type: "changed" }
+  | { readonly type: "closed" };
+
+export interface HoldingOptions<Update> {
+  readonly client: EtcdClient;
+  readonly key: Uint8Array;
+  readonly lease: Lease;
+  readonly contents: Contents<Update>;
+  /** What the claim has found. */
+  readonly owned: Owned;
+  /** The longest pause between two tries to write an update. */
+  readonly capMs: number;
+  /** Called when an update was written, and with an error when it could not be yet. */
+  onWritten(revision: number, error?: unknown): void;
+  /** Called once, in the same turn in which it becomes known. */
+  onEnd(ending: Ending): void;
+}
+
+/**
+ * The time during which a key is ours: watches it, and writes updates meanwhile.
+ *
+ * It ends when the lease is lost, when the key is deleted, taken or changed by others, or when it is told
+ * to. A failing update does not end it: it is tried again, or, if etcd refuses it for good, taken back.
+ */
+export class Holding<Update> {
+  readonly #options: HoldingOptions<Update>;
+  /** Aborts when the holding ends. */
+  readonly #over = new AbortController();
+  /** Of the newest state of the key that we know and accept. */
+  #revision: number;
+  /** The newest state that the watch has shown; `undefined` if the key is gone. */
+  #seen: { readonly current: KeyValue | undefined; readonly revision: number } | undefined;
+  #isWriting = false;
+  #wake = (): void => {};
+
+  constructor(options: HoldingOptions<Update>) {
+    this.#options = options;
+    this.#revision = options.owned.revision;
+  }
+
+  /** Holds until the end. */
+  async run(): Promise<void> {
+    const { client, key, lease, owned } = this.#options;
+    const guard = watchKey(client, key, owned.storeRevision, (current, revision) => {
+      this.#seen = { current, revision };
+      if (!this.#isWriting) this.#judge();
+    });
+    using _ = lease.subscribe((state) => {
+      if (state.status === "lost") this.end({ type: "lost", reason: `lease-${state.reason}` });
+    });
+    try {
+      await this.#write();
+    } finally {
+      await guard.close();
+    }
+  }
+
+  /** There is an update to write. */
+  update(): void {
+    this.#wake();
+  }
+
+  end(ending: Ending): void {
+    if (this.#over.signal.aborted) return;
+    this.#over.abort(new SdError("SD_CLOSED", "the key is not held any more"));
+    this.#options.onEnd(ending);
+    this.#wake();
+  }
+
+  /** Writes each update as it comes, until the end. */
+  async #write(): Promise<void> {
+    const { client, contents, capMs, onWritten } = this.#options;
+    const { signal } = this.#over;
+    const first = Backoff.start({ capMs });
+    let backoff = first;
+    while (!signal.aborted) {
+      if (contents.isWritten) {
+        const { promise, resolve } = deferred<void>();
+        this.#wake = resolve;
+        await promise;
+        continue;
+      }
+      try {
+        await this.#writeOnce();
+        backoff = first;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (isNotApplied(error) && isLasting(error)) {
+          contents.revert(error);
+          onWritten(this.#revision);
+        } else {
+          onWritten(this.#revision, error);
+          await sleep(client.clock, retryDelayMs(error, backoff, client.random), signal).catch(() => {});
+          backoff = backoff.next();
+        }
+      }
+    }
+  }
+
+  async #writeOnce(): Promise<void> {
+    const { client, key, lease, contents, onWritten } = this.#options;
+    const { wanted, wantedVersion } = contents;
+    this.#isWriting = true;
+    try {
+      const result = await claim(client.transport, {
+        key,
+        value: wanted.value,
+        lease: lease.id,
+        expected: this.#revision,
+        mayReplace: () => false,
+        signal: this.#over.signal,
+      });
+      if (result.type === "foreign") {
+        this.end({ type: "taken", by: result.current });
+        return;
+      }
+      this.#revision = result.revision;
+      contents.wrote(wanted, wantedVersion);
+      onWritten(result.revision);
+    } catch (error) {
+      if (SdError.is(error, "SD_LEASE_LOST")) lease.lose("expired");
+      throw error;
+    } finally {
+      this.#isWriting = false;
+      this.#judge();
+    }
+  }
+
+  /** Looks at what the watch has shown last, unless a later write of ours has made it history. */
+  #judge(): void {
+    const seen = this.#seen;
+    this.#seen = undefined;
+    if (!seen || this.#over.signal.aborted) return;
+    const { current, revision } = seen;
+    if (revision <= this.#revision) return;
+    if (!current) this.end({ type: "lost", reason: "key-deleted" });
+    else if (current.lease !== this.#options.lease.id) this.end({ type: "taken", by: current });
+    else if (this.#options.contents.recognises(current.value)) {
+      this.#revision = current.modRevision;
+      this.#options.onWritten(current.modRevision);
+    } else this.end({ type: "changed" });
+  }
+}
