@@ -28,7 +28,11 @@ export async function setUp() {
 
 /** Builds all packages and apps; what has not changed is taken from turbo's cache. */
 export async function build() {
-  say("building");
+  say(
+    existsSync(join(checkout, "apps", "client", "dist"))
+      ? "building"
+      : "building, half a minute the first time",
+  );
   await turbo("build");
 }
 

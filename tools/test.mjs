@@ -48,7 +48,7 @@ async function step(name, action) {
 async function provideEtcd() {
   const etcd = await findEtcd();
   process.env["SD_ETCD_BIN"] = etcd.etcd;
-  process.env["SD_ETCDCTL_BIN"] = etcd.etcdctl;
+  process.env["SD_ETCDCTL"] = etcd.etcdctl;
   process.stdout.write(`etcd ${etcd.version}: ${etcd.etcd}\n`);
   const wasNamed = Boolean(process.env["SD_ETCD_NEWER_BIN"]);
   try {
@@ -120,7 +120,9 @@ if (filters.includes("--help") || filters.includes("-h")) {
   process.stdout.write(help);
 } else {
   rmSync(reportFolder, { recursive: true, force: true });
-  mkdirSync(reportFolder, { recursive: true });
+  // A run that is killed leaves temporary files: here, until the next run.
+  process.env["TMPDIR"] = join(reportFolder, "tmp");
+  mkdirSync(process.env["TMPDIR"], { recursive: true });
   try {
     await runSteps(filters);
   } catch (error) {

@@ -1,4 +1,4 @@
-/** Starts one etcd of ours, on free loopback ports and with a temporary data folder. */
+/** Starts one etcd of ours, on loopback ports and with a temporary data folder. */
 
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -25,12 +25,13 @@ import { etcdEnvironment } from "./find-etcd.mjs";
  *
  * @param {string} program
  * @param {(started: RunningEtcd) => void} [onSpawn] called before it is healthy
+ * @param {number} [port] for clients; default: a free one
  * @returns {Promise<RunningEtcd>}
  * @throws {Error} with its last words, if it does not get healthy within 20 s
  */
-export async function startEtcd(program, onSpawn = () => {}) {
+export async function startEtcd(program, onSpawn = () => {}, port) {
   for (let attempt = 1; ; attempt += 1) {
-    const started = await spawnEtcd(program);
+    const started = await spawnEtcd(program, port);
     onSpawn(started);
     const failure = await Promise.race([
       started.ended.then((words) => words || "it said nothing"),
@@ -39,18 +40,19 @@ export async function startEtcd(program, onSpawn = () => {}) {
     if (failure === undefined) return started;
     await started.stop();
     // Between looking for a free port and taking it, somebody else may have taken it.
-    if (attempt === 5 || !failure.includes("address already in use"))
+    if (port !== undefined || attempt === 5 || !failure.includes("address already in use"))
       throw new Error(`etcd did not start: ${failure}`);
   }
 }
 
 /**
  * @param {string} program
+ * @param {number} [port]
  * @returns {Promise<RunningEtcd>}
  */
-async function spawnEtcd(program) {
-  const [clientPort, peerPort] = await freePorts(2);
-  const endpoint = `http://127.0.0.1:${clientPort}`;
+async function spawnEtcd(program, port) {
+  const [freePort, peerPort] = await freePorts(2);
+  const endpoint = `http://127.0.0.1:${port ?? freePort}`;
   const peer = `http://127.0.0.1:${peerPort}`;
   const folder = await mkdtemp(join(tmpdir(), "sd-etcd-"));
   const flags = {

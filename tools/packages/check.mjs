@@ -4,13 +4,12 @@
  * Packs each, looks into the tarball, lints it, and uses all of them in a throw-away project against a real etcd.
  */
 
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { findEtcd } from "../etcd/find-etcd.mjs";
 import { startEtcd } from "../etcd/start-etcd.mjs";
-import { checkout, manifest, tool } from "../lib/checkout.mjs";
+import { cacheFolder, checkout, manifest, tool } from "../lib/checkout.mjs";
 import { readFlags, reportFailure, runMain } from "../lib/command-line.mjs";
 import { run } from "../lib/run.mjs";
 import { build, pnpm, setUp } from "../setup.mjs";
@@ -100,7 +99,10 @@ await runMain(async () => {
   await setUp();
   await build();
   const checks = new Checks();
-  const folder = await mkdtemp(join(tmpdir(), "sd-packages-"));
+  // Inside the checkout, where a run that was killed is cleaned up by the next.
+  const folder = join(cacheFolder, "packages");
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
   try {
     /** @type {Record<string, string>} */
     const tarballs = {};

@@ -1,0 +1,34 @@
+/** Runs an etcd for trying things out, until Ctrl-C: `npm run etcd [-- --port 2379]`. It keeps nothing. */
+
+import process from "node:process";
+import { positiveNumber, readFlags, runMain, UsageError } from "../lib/command-line.mjs";
+import { findEtcd } from "./find-etcd.mjs";
+import { startEtcd } from "./start-etcd.mjs";
+
+const help = `Usage: npm run etcd [-- --port N]
+
+  Runs a real etcd on a loopback port, until Ctrl-C. Its data are temporary.
+
+  --port N  the port for clients (default 2379)
+`;
+
+await runMain(async () => {
+  const flags = readFlags({ port: { type: "string" }, help: { type: "boolean", short: "h" } });
+  if (flags.help) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const port = positiveNumber("port", flags.port) ?? 2379;
+  if (!Number.isInteger(port) || port > 65_535)
+    throw new UsageError(`--port must be at most 65535, got ${port}`);
+  const { etcd, version } = await findEtcd();
+  const stopped = new Promise((resolve) => {
+    process.once("SIGINT", resolve).once("SIGTERM", resolve);
+  });
+  const running = await startEtcd(etcd, undefined, port);
+  process.stdout.write(`etcd ${version} serves at ${running.endpoint}; it keeps nothing; Ctrl-C ends it\n`);
+  const words = await Promise.race([stopped.then(() => undefined), running.ended]);
+  await running.stop();
+  if (words === undefined) return 0;
+  throw new Error(`etcd ended: ${words}`);
+});
