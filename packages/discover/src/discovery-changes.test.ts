@@ -192,6 +192,16 @@ describe("Discovery.close()", () => {
     expect(order).toEqual(["discovery", "client"]);
   });
 
+  it("gives a listener that closes as well the same promise", async () => {
+    let inner: Promise<void> | undefined;
+    web.subscribe(() => {
+      inner = web.close();
+    });
+    const outer = web.close();
+    expect(inner).toBe(outer);
+    await outer;
+  });
+
   it("is idempotent, and lets late iterators end at once (D19)", async () => {
     const first = web.close();
     expect(web.close()).toBe(first);

@@ -188,7 +188,12 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
 
   /** Stops watching. Nothing is delivered after it resolves; what was known stays readable. Idempotent. */
   close(): Promise<void> {
-    this.#closed ??= this.#close();
+    if (!this.#closed) {
+      // Known before the state changes: a listener may close as well.
+      const closed = deferred<void>();
+      this.#closed = closed.promise;
+      this.#close().then(closed.resolve, closed.reject);
+    }
     return this.#closed;
   }
 
