@@ -21,6 +21,25 @@ import { toRange } from "./port.js";
 /** How a `MemoryEtcd` differs from the default. */
 export type MemoryEtcdOptions = MemoryServerOptions;
 
+/** What a door to a store works on. */
+export interface DoorHost {
+  readonly server: MemoryServer;
+  readonly network: Network;
+  readonly held: HeldMessages;
+  /** The open streams of all clients. */
+  readonly streams: Set<object>;
+  /** The doors that are open besides the port; closed with the store. */
+  readonly doors: Set<Door>;
+}
+
+/** A way to the store that other processes can take. */
+export interface Door {
+  close(): Promise<void>;
+}
+
+/** For the doors of this package. */
+export let hostOf: (etcd: MemoryEtcd) => DoorHost;
+
 /**
  * One etcd member in memory, behind the port `EtcdTransport`, on a clock that the test moves.
  *
@@ -33,12 +52,23 @@ export type MemoryEtcdOptions = MemoryServerOptions;
  * while it is frozen or refusing; who watches hears of it later.
  */
 export class MemoryEtcd {
+  static {
+    hostOf = (etcd) => ({
+      server: etcd.#server,
+      network: etcd.#network,
+      held: etcd.#held,
+      streams: etcd.#streams,
+      doors: etcd.#doors,
+    });
+  }
+
   readonly #server: MemoryServer;
   readonly #network = new Network();
   readonly #held = new HeldMessages();
   readonly #streams = new Set<object>();
   readonly #calls: Call[] = [];
   readonly #transports: MemoryTransport[] = [];
+  readonly #doors = new Set<Door>();
 
   constructor(options: MemoryEtcdOptions = {}) {
     this.#server = new MemoryServer(options);
@@ -241,9 +271,9 @@ export class MemoryEtcd {
     this.#held.release(count);
   }
 
-  /** Closes all its transports and stops the timers of its leases. */
+  /** Closes all its transports and servers, and stops the timers of its leases. */
   async close(): Promise<void> {
-    await Promise.all(this.#transports.map((transport) => transport.close()));
+    await Promise.all([...this.#transports, ...this.#doors].map((each) => each.close()));
     this.#server.leases.clear();
   }
 

@@ -178,6 +178,11 @@ export class MemoryServer implements WatchHost {
     return { header: hasBareAlarms ? NO_HEADER : this.header(), alarms };
   }
 
+  /** There is nothing to be compacted on a disk. */
+  defragment(): kv.HeaderResponse {
+    return { header: NO_HEADER };
+  }
+
   get(key: string): KeyValue | undefined {
     return this.#store.get(keyText(Buffer.from(key, "latin1")));
   }
