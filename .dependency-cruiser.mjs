@@ -21,19 +21,23 @@ const layerRules = layers.flatMap((row, level) =>
   })),
 );
 
+/** The packages that speak gRPC. */
+const grpc = "node_modules/(etcd3|@grpc/grpc-js)/|^(etcd3|@grpc/grpc-js)(/|$)";
+
 /**
  * @param {string} name
  * @param {string} from folder
  * @param {string[]} packages those it may import
+ * @param {string[]} others paths that other rules are about
  */
-const importsOnly = (name, from, packages) => ({
+const importsOnly = (name, from, packages, others = []) => ({
   name,
   comment: `${from}/src imports only ${packages.map((each) => `@sd/${each}`).join(", ")} and what Node has`,
   severity: "error",
   from: { path: `^${from}/src/`, pathNot: tests },
   to: {
     couldNotResolve: false,
-    pathNot: [`^${from}/`, `^(packages|apps)/(${packages.join("|")})/src/index\\.ts$`],
+    pathNot: [`^${from}/`, `^(packages|apps)/(${packages.join("|")})/src/index\\.ts$`, ...others],
     dependencyTypesNot: ["core"],
   },
 });
@@ -70,15 +74,30 @@ export default {
     },
     ...layerRules,
     {
-      name: "etcd3-in-its-adapter",
-      comment: "etcd3 and grpc-js are known to packages/core/src/etcd/etcd3 alone",
+      name: "grpc-in-its-places",
+      comment:
+        "etcd3 and grpc-js are known to core's adapter, grpc-js to the server of @sd/testing, and both to its tests",
       severity: "error",
-      from: { pathNot: `${core}/etcd/etcd3/` },
-      to: { path: "node_modules/(etcd3|@grpc/grpc-js)/|^(etcd3|@grpc/grpc-js)(/|$)" },
+      from: { pathNot: [`${core}/etcd/etcd3/`, "^packages/testing/(src/grpc|test)/"] },
+      to: { path: grpc },
+    },
+    {
+      name: "etcd3-not-in-the-server",
+      comment: "the server of @sd/testing writes and reads its messages itself",
+      severity: "error",
+      from: { path: "^packages/testing/src/" },
+      to: { path: "node_modules/etcd3/|^etcd3(/|$)" },
+    },
+    {
+      name: "memory-knows-no-door",
+      comment: "the store is the same behind the port and behind gRPC",
+      severity: "error",
+      from: { path: "^packages/testing/src/memory/" },
+      to: { path: "^packages/testing/src/(grpc|command)/" },
     },
     importsOnly("register-knows-core", "packages/register", ["core"]),
     importsOnly("discover-knows-core", "packages/discover", ["core"]),
-    importsOnly("testing-knows-core", "packages/testing", ["core"]),
+    importsOnly("testing-knows-core", "packages/testing", ["core"], [grpc]),
     importsOnly("app-common-knows-core", "apps/common", ["core"]),
     importsOnly("server-knows-public-entries", "apps/server", ["core", "register", "common"]),
     importsOnly("client-knows-public-entries", "apps/client", ["core", "discover", "common"]),

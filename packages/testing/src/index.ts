@@ -3,6 +3,12 @@ export { type LeakCheck, type LeakCheckOptions, leakCheck } from "./check/leak-c
 export { ManualClock } from "./clock/manual-clock.js";
 export { type EtcdBinary, etcdBinaries } from "./etcd/etcd-binaries.js";
 export { EtcdProcess, type EtcdProcessOptions } from "./etcd/etcd-process.js";
+export {
+  type MemoryEtcdServer,
+  type ServeOptions,
+  serveMemoryEtcd,
+} from "./grpc/serve-memory-etcd.js";
+export { type Behaviour, behaviours, type EtcdVersion } from "./memory/behaviour.js";
 export type { AnswerVerb, Call, Requests, RequestVerb, Verb } from "./memory/calls.js";
 export { leaseId } from "./memory/lease-id.js";
 export { MemoryEtcd, type MemoryEtcdOptions } from "./memory/memory-etcd.js";

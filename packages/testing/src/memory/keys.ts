@@ -14,7 +14,7 @@ export function keyText(key: Uint8Array): KeyText {
 
 /** The way back from `keyText()`. */
 export function keyBytes(text: KeyText): Uint8Array {
-  return Uint8Array.from(Buffer.from(text, "latin1"));
+  return new Uint8Array(Buffer.from(text, "latin1"));
 }
 
 /** Bytes of a key or value as a test writes it: a string is encoded as UTF-8. The result is a copy. */

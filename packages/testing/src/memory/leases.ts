@@ -24,6 +24,9 @@ export class Leases implements LeaseBinding {
   readonly #minTtlSeconds: number;
   readonly #onExpire: (id: bigint) => void;
   readonly #leases = new Map<bigint, Lease>();
+  /** The TTLs of those that have ended. */
+  readonly #ended = new Map<bigint, number>();
+  #nextId = 7_587_854_263_842_160_901n;
   #paused = false;
 
   constructor(clock: Clock, minTtlSeconds: number, onExpire: (id: bigint) => void) {
@@ -36,19 +39,46 @@ export class Leases implements LeaseBinding {
     return [...this.#leases.keys()];
   }
 
+  /** Those that end first come first. */
+  get byExpiry(): readonly bigint[] {
+    return [...this.#leases.values()]
+      .sort((one, other) => one.expiresAt - other.expiresAt)
+      .map(({ id }) => id);
+  }
+
   has(id: bigint): boolean {
     return this.#leases.has(id);
+  }
+
+  /** What is known of a lease: whole seconds left, the TTL that was granted, and its keys in their order. */
+  timeToLive(id: bigint): { ttl: number; grantedTtl: number; keys: readonly KeyText[] } | undefined {
+    const lease = this.#leases.get(id);
+    if (!lease) return undefined;
+    const leftMs = Math.max(0, lease.expiresAt - this.#clock.now());
+    return { ttl: Math.floor(leftMs / 1000), grantedTtl: lease.ttlSeconds, keys: [...lease.keys].sort() };
+  }
+
+  /** An id that no lease has. Too big for a `number`, as etcd's are. */
+  freeId(): bigint {
+    while (this.#leases.has(this.#nextId)) this.#nextId += 1n;
+    return this.#nextId++;
   }
 
   /** Makes a lease; returns its TTL, which may be longer than asked for. */
   grant(id: bigint, ttlSeconds: number): number {
     if (ttlSeconds > MAX_TTL_SECONDS) throw refusal("leaseTtlTooLarge");
     if (this.#leases.has(id)) throw refusal("leaseExists");
+    this.#ended.delete(id);
     const granted = Math.max(ttlSeconds, this.#minTtlSeconds);
     const expiresAt = this.#clock.now() + granted * 1000;
     const timer = this.#startTimer(id, granted * 1000);
     this.#leases.set(id, { id, ttlSeconds: granted, keys: new Set(), expiresAt, timer });
     return granted;
+  }
+
+  /** The TTL that a lease had that has ended. */
+  endedTtl(id: bigint): number | undefined {
+    return this.#ended.get(id);
   }
 
   /** Gives a lease its full TTL again and returns it, in seconds; 0 if there is no such lease. */
@@ -71,6 +101,7 @@ export class Leases implements LeaseBinding {
     if (!lease) throw refusal("leaseNotFound");
     lease.timer[Symbol.dispose]();
     this.#leases.delete(id);
+    this.#ended.set(id, lease.ttlSeconds);
     return [...lease.keys].sort();
   }
 
@@ -106,6 +137,7 @@ export class Leases implements LeaseBinding {
   clear(): void {
     for (const { timer } of this.#leases.values()) timer[Symbol.dispose]();
     this.#leases.clear();
+    this.#ended.clear();
   }
 
   #startTimer(id: bigint, delayMs: number): Timer {

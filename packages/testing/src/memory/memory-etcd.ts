@@ -7,15 +7,38 @@ import type {
   RangeResponse,
   WatchEvent,
 } from "@sd/core";
+import { AlarmAction, AlarmType } from "./api/cluster.js";
+import { EMPTY } from "./api/kv.js";
+import type { Behaviour } from "./behaviour.js";
 import type { AnswerVerb, Call, RequestVerb, Verb } from "./calls.js";
 import { HeldMessages } from "./held-messages.js";
 import { keyText, toBytes } from "./keys.js";
 import { MemoryServer, type MemoryServerOptions } from "./memory-server.js";
 import { MemoryTransport } from "./memory-transport.js";
 import { Network } from "./network.js";
+import { toRange } from "./port.js";
 
 /** How a `MemoryEtcd` differs from the default. */
 export type MemoryEtcdOptions = MemoryServerOptions;
+
+/** What a door to a store works on. */
+export interface DoorHost {
+  readonly server: MemoryServer;
+  readonly network: Network;
+  readonly held: HeldMessages;
+  /** The open streams of all clients. */
+  readonly streams: Set<object>;
+  /** The doors that are open besides the port; closed with the store. */
+  readonly doors: Set<Door>;
+}
+
+/** A way to the store that other processes can take. */
+export interface Door {
+  close(): Promise<void>;
+}
+
+/** For the doors of this package. */
+export let hostOf: (etcd: MemoryEtcd) => DoorHost;
 
 /**
  * One etcd member in memory, behind the port `EtcdTransport`, on a clock that the test moves.
@@ -29,14 +52,25 @@ export type MemoryEtcdOptions = MemoryServerOptions;
  * while it is frozen or refusing; who watches hears of it later.
  */
 export class MemoryEtcd {
+  static {
+    hostOf = (etcd) => ({
+      server: etcd.#server,
+      network: etcd.#network,
+      held: etcd.#held,
+      streams: etcd.#streams,
+      doors: etcd.#doors,
+    });
+  }
+
   readonly #server: MemoryServer;
   readonly #network = new Network();
   readonly #held = new HeldMessages();
   readonly #streams = new Set<object>();
   readonly #calls: Call[] = [];
   readonly #transports: MemoryTransport[] = [];
+  readonly #doors = new Set<Door>();
 
-  constructor(options: MemoryEtcdOptions) {
+  constructor(options: MemoryEtcdOptions = {}) {
     this.#server = new MemoryServer(options);
   }
 
@@ -83,7 +117,7 @@ export class MemoryEtcd {
 
   /** Every change since the store began or was wiped, compacted ones included. */
   get events(): readonly WatchEvent[] {
-    return this.#server.store.events;
+    return this.#server.store.log.all;
   }
 
   /** The leases that live. */
@@ -97,7 +131,7 @@ export class MemoryEtcd {
 
   /** Reads as a client would, at once. */
   range(request: RangeRequest): RangeResponse {
-    return this.#server.range(request);
+    return this.#server.range(toRange(request));
   }
 
   /**
@@ -110,34 +144,46 @@ export class MemoryEtcd {
     value: string | Uint8Array,
     { lease = 0n }: { readonly lease?: bigint | undefined } = {},
   ): number {
-    const operation = {
-      type: "put",
-      key: toBytes(key),
-      value: toBytes(value),
-      lease: lease as LeaseId,
-    } as const;
-    return this.#server.txn({ compare: [], success: [operation], failure: [] }).header.revision;
+    const put = { key: toBytes(key), value: toBytes(value), lease };
+    return this.#server.put({ ...put, prevKv: false, ignoreValue: false, ignoreLease: false }).header
+      .revision;
   }
 
   /** Deletes a key, if it is there. Returns the revision. */
   delete(key: string | Uint8Array): number {
-    const operation = { type: "delete", key: toBytes(key) } as const;
-    return this.#server.txn({ compare: [], success: [operation], failure: [] }).header.revision;
+    return this.#server.deleteRange({ key: toBytes(key), rangeEnd: EMPTY, prevKv: false }).header.revision;
   }
 
   /** Ends a lease as if its TTL had passed. @throws SdError `SD_LEASE_LOST` if there is no such lease. */
   expireLease(id: bigint): void {
-    this.#server.revoke(id);
+    this.#server.revoke({ id });
   }
 
   /** Ends a lease as an operator does. @throws SdError `SD_LEASE_LOST` if there is no such lease. */
   revokeLease(id: bigint): void {
-    this.#server.revoke(id);
+    this.#server.revoke({ id });
   }
 
   /** Forgets the history before `revision`. @throws SdError as etcd does. */
   compact(revision: number): void {
     this.#server.store.compact(revision);
+  }
+
+  /** Says that its disk is full: nothing can be put and no lease granted, until told otherwise. */
+  setFull(isFull: boolean): void {
+    const action = isFull ? AlarmAction.activate : AlarmAction.deactivate;
+    const { memberId } = this.#server.header();
+    this.#server.alarm({ action, memberId, alarm: AlarmType.noSpace });
+  }
+
+  /** How it answers now: the version that it is like, and its bugs. */
+  get behaviour(): Behaviour {
+    return this.#server.behaviour;
+  }
+
+  /** Switches bugs on and off from now on. */
+  behave(changes: Partial<Behaviour>): void {
+    this.#server.behave(changes);
   }
 
   /** Ends every stream and every waiting call with a network error. What was under way is lost, both ways. */
@@ -225,9 +271,9 @@ export class MemoryEtcd {
     this.#held.release(count);
   }
 
-  /** Closes all its transports and stops the timers of its leases. */
+  /** Closes all its transports and servers, and stops the timers of its leases. */
   async close(): Promise<void> {
-    await Promise.all(this.#transports.map((transport) => transport.close()));
+    await Promise.all([...this.#transports, ...this.#doors].map((each) => each.close()));
     this.#server.leases.clear();
   }
 

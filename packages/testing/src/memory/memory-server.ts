@@ -1,104 +1,190 @@
-import type {
-  Clock,
-  GrantRequest,
-  GrantResponse,
-  Header,
-  KeepAliveResponse,
-  KeyValue,
-  LeaseId,
-  RangeRequest,
-  RangeResponse,
-  RevokeResponse,
-  TxnRequest,
-  TxnResponse,
-  WatchResponse,
-} from "@sd/core";
+import { type Clock, type Header, type KeyValue, systemClock } from "@sd/core";
+import { Alarms, alarmText } from "./alarms.js";
+import type * as cluster from "./api/cluster.js";
+import type * as kv from "./api/kv.js";
+import type * as lease from "./api/lease.js";
+import type { WatchResponse } from "./api/watch.js";
+import { type Behaviour, behaviours, type EtcdVersion } from "./behaviour.js";
+import { checkDelete, checkPut, checkTxn } from "./check-txn.js";
+import { keyBytes, keyRange, keyText } from "./keys.js";
 import { Leases } from "./leases.js";
-import { type RangeResult, Store } from "./store.js";
-import { checkRange, runTransaction } from "./transactions.js";
+import { checkRange, runRange } from "./range.js";
+import { refusal } from "./refusals.js";
+import { Store, type View } from "./store.js";
+import { checkPath, choosePath, costsSpace, runDelete, runPath, runPut } from "./transactions.js";
 import { type WatchHost, WatchServer } from "./watch-server.js";
 
 /** How an in-memory etcd differs from the default. */
 export interface MemoryServerOptions {
-  readonly clock: Clock;
+  /** Default: the machine's. */
+  readonly clock?: Clock | undefined;
+  /** The etcd that it is like. Default "3.5.30". */
+  readonly version?: EtcdVersion | undefined;
+  /** Differences from that version: bugs, one by one. */
+  readonly behaviour?: Partial<Behaviour> | undefined;
   /** Shorter TTLs are raised to this. Default 2, which is etcd's with its default election timeout. */
   readonly minTtlSeconds?: number | undefined;
   /** How long a watch that starts in the past waits for each batch; etcd: up to 100. Default 0. */
   readonly catchUpDelayMs?: number | undefined;
-  /**
-   * Answers a progress request at once, also while watches catch up or if there are none, as etcd did
-   * before 3.4.25 and 3.5.8. Default false: such requests stay unanswered.
-   */
+  /** How often a quiet watch is told the revision, if it has asked for that. Default 600000, as etcd's. */
+  readonly progressIntervalMs?: number | undefined;
+  /** Short for `behaviour: { progress: "at-once" }`. */
   readonly progressAheadOfEvents?: boolean | undefined;
 }
+
+/** The ids of cluster and member are above 2^63: a client that takes them for signed shows it. */
+const CLUSTER_ID = 0xcdf8_1819_4e3a_8c8bn;
+const MEMBER_ID = 0x8e9e_05c5_2164_694dn;
 
 /** etcd's calls, answered at once from memory; the network between is someone else's. */
 export class MemoryServer implements WatchHost {
   readonly clock: Clock;
   readonly catchUpDelayMs: number;
-  readonly progressAheadOfEvents: boolean;
+  readonly progressIntervalMs: number;
   readonly leases: Leases;
+  readonly alarms = new Alarms();
+  /** Where clients reach it, as `MemberList` tells. */
+  readonly clientUrls: string[] = [];
+  #behaviour: Behaviour;
   #store: Store;
-  #clusterId = 0x0cdf818194e3a8c8n;
+  /** What stale reads see. */
+  #staleRevision: number;
+  #clusterId = CLUSTER_ID;
   #raftTerm = 2n;
 
-  constructor({
-    clock,
-    minTtlSeconds = 2,
-    catchUpDelayMs = 0,
-    progressAheadOfEvents = false,
-  }: MemoryServerOptions) {
-    this.clock = clock;
-    this.catchUpDelayMs = catchUpDelayMs;
-    this.progressAheadOfEvents = progressAheadOfEvents;
-    this.leases = new Leases(clock, minTtlSeconds, (id) => this.revoke(id));
+  constructor(options: MemoryServerOptions) {
+    this.clock = options.clock ?? systemClock;
+    this.catchUpDelayMs = options.catchUpDelayMs ?? 0;
+    this.progressIntervalMs = options.progressIntervalMs ?? 600_000;
+    const early: Partial<Behaviour> = options.progressAheadOfEvents ? { progress: "at-once" } : {};
+    this.#behaviour = { ...behaviours[options.version ?? "3.5.30"], ...early, ...options.behaviour };
+    this.leases = new Leases(this.clock, options.minTtlSeconds ?? 2, (id) => void this.revoke({ id }));
     this.#store = new Store(this.leases);
+    this.#staleRevision = this.#store.revision;
   }
 
   get store(): Store {
     return this.#store;
   }
 
+  get behaviour(): Behaviour {
+    return this.#behaviour;
+  }
+
+  /** Changes it from now on. Stale reads see what is there now. */
+  behave(changes: Partial<Behaviour>): void {
+    if (changes.servesStaleReads && !this.#behaviour.servesStaleReads)
+      this.#staleRevision = this.#store.revision;
+    this.#behaviour = { ...this.#behaviour, ...changes };
+  }
+
   header(revision = this.#store.revision): Header {
-    return { clusterId: this.#clusterId, memberId: 0x2e80f96756a54ca9n, revision, raftTerm: this.#raftTerm };
+    return { clusterId: this.#clusterId, memberId: MEMBER_ID, revision, raftTerm: this.#raftTerm };
   }
 
-  range(request: RangeRequest): RangeResponse {
+  range(request: kv.RangeRequest): kv.RangeResponse {
     checkRange(request);
-    const { kvs, more, count } = this.#store.range(request);
-    return { header: this.header(), kvs, more, count };
+    return this.#headed(runRange(this.#readView(), request));
   }
 
-  txn(request: TxnRequest): TxnResponse {
-    const { succeeded, ranges } = runTransaction(this.#store, this.leases, request);
-    return { header: this.header(), succeeded, ranges: ranges.map(innerRange) };
+  put(request: kv.PutRequest): kv.PutResponse {
+    checkPut(request);
+    this.#checkSpace();
+    if (request.lease !== 0n && !this.leases.has(request.lease)) throw refusal("leaseNotFound");
+    return this.#headed(this.#store.write((writer) => runPut(writer, request)));
   }
 
-  grant({ id, ttlSeconds }: GrantRequest): GrantResponse {
-    const granted = this.leases.grant(id, ttlSeconds);
-    return { header: this.header(), id, ttlSeconds: granted };
+  deleteRange(request: kv.DeleteRangeRequest): kv.DeleteRangeResponse {
+    checkDelete(request);
+    return this.#headed(this.#store.write((writer) => runDelete(writer, request)));
+  }
+
+  txn(request: kv.TxnRequest): kv.TxnResponse {
+    checkTxn(request);
+    if (costsSpace(request)) this.#checkSpace();
+    const path = choosePath(this.#store, request);
+    checkPath(this.#store, this.leases, path);
+    const response = this.#store.write((writer) => runPath(writer, path));
+    return { ...response, header: this.header() };
+  }
+
+  compact({ revision }: kv.CompactionRequest): kv.HeaderResponse {
+    this.#store.compact(revision);
+    return { header: this.header() };
+  }
+
+  grant(request: lease.LeaseGrantRequest): lease.LeaseGrantResponse {
+    this.#checkSpace();
+    const id = request.id === 0n ? this.leases.freeId() : request.id;
+    const ttl = this.leases.grant(id, request.ttl);
+    return { header: this.header(), id, ttl, error: "" };
   }
 
   /** Ends a lease and deletes its keys, in one revision. */
-  revoke(id: bigint): RevokeResponse {
+  revoke({ id }: lease.LeaseRequest): kv.HeaderResponse {
     const keys = this.leases.remove(id);
     this.#store.write((writer) => {
-      for (const key of keys) writer.delete(key);
+      for (const key of keys) writer.delete(keyRange(keyBytes(key)));
     });
     return { header: this.header() };
   }
 
-  renew(id: LeaseId): KeepAliveResponse {
-    const ttlSeconds = this.leases.renew(id);
-    return { header: this.header(), id, ttlSeconds };
+  renew({ id }: lease.LeaseRequest): lease.LeaseKeepAliveResponse {
+    const { renewsDeadLeases, missingLeaseTtl } = this.#behaviour;
+    const living = this.leases.renew(id);
+    const dead = renewsDeadLeases ? this.leases.endedTtl(id) : undefined;
+    return { header: this.header(), id, ttl: living || (dead ?? missingLeaseTtl) };
+  }
+
+  timeToLive({ id, keys }: lease.LeaseTimeToLiveRequest): lease.LeaseTimeToLiveResponse {
+    const known = this.leases.timeToLive(id) ?? { ttl: -1, grantedTtl: 0, keys: [] };
+    return { header: this.header(), id, ...known, keys: keys ? known.keys.map(keyBytes) : [] };
+  }
+
+  listLeases(): lease.LeaseLeasesResponse {
+    return { header: this.header(), leases: this.leases.byExpiry.map((id) => ({ id })) };
   }
 
   openWatch(emit: (response: WatchResponse) => void): WatchServer {
     return new WatchServer(this, emit);
   }
 
+  memberList(): cluster.MemberListResponse {
+    const peerUrls = ["http://127.0.0.1:2380"];
+    const member = { id: MEMBER_ID, name: "memory", peerUrls, clientUrls: this.clientUrls, isLearner: false };
+    return { header: this.header(0), members: [member] };
+  }
+
+  status(): cluster.StatusResponse {
+    const index = BigInt(this.#store.revision) + 3n;
+    const size = 20_480;
+    return {
+      header: this.header(),
+      version: this.#behaviour.version,
+      dbSize: size,
+      leader: MEMBER_ID,
+      raftIndex: index,
+      raftTerm: this.#raftTerm,
+      raftAppliedIndex: index,
+      errors: this.alarms.all.map(alarmText),
+      dbSizeInUse: size,
+      isLearner: false,
+    };
+  }
+
+  alarm(request: cluster.AlarmRequest): cluster.AlarmResponse {
+    const { hasBareAlarms } = this.#behaviour;
+    const alarms = this.alarms.handle(request, hasBareAlarms);
+    return { header: hasBareAlarms ? NO_HEADER : this.header(), alarms };
+  }
+
+  /** There is nothing to be compacted on a disk. */
+  defragment(): kv.HeaderResponse {
+    return { header: NO_HEADER };
+  }
+
   get(key: string): KeyValue | undefined {
-    return this.#store.get(key);
+    return this.#store.get(keyText(Buffer.from(key, "latin1")));
   }
 
   /** Begins a new term, in which every lease has its full TTL. */
@@ -110,13 +196,26 @@ export class MemoryServer implements WatchHost {
   /** Begins again with an empty store at revision 1, with the same ids or as another cluster. */
   wipe(newCluster: boolean): void {
     this.leases.clear();
+    this.alarms.clear();
     this.#store = new Store(this.leases);
+    this.#staleRevision = this.#store.revision;
     this.#raftTerm = 2n;
     if (newCluster) this.#clusterId += 1n;
   }
+
+  #checkSpace(): void {
+    if (this.alarms.isFull) throw refusal("noSpace");
+  }
+
+  #readView(): View {
+    if (!this.#behaviour.servesStaleReads) return this.#store;
+    return this.#store.asOf(Math.max(this.#staleRevision, this.#store.compactRevision));
+  }
+
+  /** The answer with the ids of cluster and member in its header. */
+  #headed<Response extends kv.HeaderResponse>(response: Response): Response {
+    return { ...response, header: this.header(response.header.revision) };
+  }
 }
 
-/** In a transaction the header of a range carries nothing but the revision. */
-function innerRange({ kvs, more, count, revision }: RangeResult): RangeResponse {
-  return { header: { clusterId: 0n, memberId: 0n, revision, raftTerm: 0n }, kvs, more, count };
-}
+const NO_HEADER: Header = { clusterId: 0n, memberId: 0n, revision: 0, raftTerm: 0n };

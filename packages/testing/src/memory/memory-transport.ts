@@ -24,6 +24,7 @@ import type { HeldMessages } from "./held-messages.js";
 import type { MemoryServer } from "./memory-server.js";
 import { MemoryStream } from "./memory-stream.js";
 import { connectionRefused, connectionReset, type Link, type Network } from "./network.js";
+import { fromLease, fromTxn, fromWatch, toRange, toTxn, toWatch } from "./port.js";
 import { transportError } from "./refusals.js";
 
 const DEFAULT_TIMEOUT_MS = 5_000;
@@ -51,19 +52,21 @@ export class MemoryTransport implements EtcdTransport {
   }
 
   range(request: RangeRequest, options?: CallOptions): Promise<RangeResponse> {
-    return this.#call("range", request, () => this.#host.server.range(request), options);
+    return this.#call("range", request, () => this.#host.server.range(toRange(request)), options);
   }
 
   txn(request: TxnRequest, options?: CallOptions): Promise<TxnResponse> {
-    return this.#call("txn", request, () => this.#host.server.txn(request), options);
+    return this.#call("txn", request, () => fromTxn(this.#host.server.txn(toTxn(request))), options);
   }
 
   grant(request: GrantRequest, options?: CallOptions): Promise<GrantResponse> {
-    return this.#call("grant", request, () => this.#host.server.grant(request), options);
+    const { id, ttlSeconds } = request;
+    const answer = (): GrantResponse => fromLease(this.#host.server.grant({ id, ttl: ttlSeconds }));
+    return this.#call("grant", request, answer, options);
   }
 
   revoke(id: LeaseId, options?: CallOptions): Promise<RevokeResponse> {
-    return this.#call("revoke", { id }, () => this.#host.server.revoke(id), options);
+    return this.#call("revoke", { id }, () => this.#host.server.revoke({ id }), options);
   }
 
   keepAlive(
@@ -82,9 +85,9 @@ export class MemoryTransport implements EtcdTransport {
           onAnswer: (_response, deliver) => deliver(),
         },
         (emit) => ({
-          receive: ({ id }) => {
+          receive: (request) => {
             if (network.takeDrop("renew")) return;
-            const answer = server.renew(id);
+            const answer = fromLease(server.renew(request));
             if (!network.takeLoss("renew")) emit(answer);
           },
           close: () => {},
@@ -109,7 +112,10 @@ export class MemoryTransport implements EtcdTransport {
           },
           onAnswer: (response, deliver) => held.offer(stream, response.events.length > 0, deliver),
         },
-        (emit) => server.openWatch(emit),
+        (emit) => {
+          const watches = server.openWatch((response) => emit(fromWatch(response)));
+          return { receive: (request) => watches.receive(toWatch(request)), close: () => watches.close() };
+        },
       );
       return stream;
     });

@@ -1,22 +1,42 @@
-import type { KeyValue, RangeRequest, WatchEvent } from "@sd/core";
-import { type KeyRange, type KeyText, keyBytes, keyRange } from "./keys.js";
+import type { KeyValue, WatchEvent } from "@sd/core";
+import { EMPTY } from "./api/kv.js";
+import { EventLog } from "./event-log.js";
+import { KeyIndex, versionAt } from "./key-index.js";
+import { type KeyRange, type KeyText, keyBytes } from "./keys.js";
 import { refusal } from "./refusals.js";
 
+/** What to read. */
+export interface Query {
+  readonly range: KeyRange;
+  /** 0 or less: now. */
+  readonly revision?: number;
+  /** 0 or less: all. */
+  readonly limit?: number;
+  readonly countOnly?: boolean;
+}
+
 /** What a range holds at one revision. */
-export interface RangeResult {
+export interface Reading {
   readonly kvs: readonly KeyValue[];
-  readonly more: boolean;
+  /** How many keys the range holds, whatever the limit. */
   readonly count: number;
-  /** The store's revision when it was read. */
+}
+
+/** The store as it is now, or was, for whoever reads it. */
+export interface View {
+  /** What counts as now. */
   readonly revision: number;
+  /** The oldest revision that can be read; -1 before the first compaction. */
+  readonly compactRevision: number;
+  /** @throws SdError as etcd does, for a revision that is compacted or still to come. */
+  read(query: Query): Reading;
 }
 
 /** Writes of one revision; each sees those before it. */
-export interface Writer {
+export interface Writer extends View {
   put(key: KeyText, value: Uint8Array, lease: bigint): void;
-  /** Tells whether there was something to delete. */
-  delete(key: KeyText): boolean;
-  range(request: RangeRequest): RangeResult;
+  /** Tells how many keys there were to delete. */
+  delete(range: KeyRange): number;
 }
 
 /** Told which key is bound to which lease. */
@@ -25,22 +45,17 @@ export interface LeaseBinding {
   unbind(lease: bigint, key: KeyText): void;
 }
 
-const NO_BYTES = new Uint8Array(0);
-
 /**
  * Keys with all their versions, as etcd's MVCC store: every write is one revision, of one or more changes.
  *
  * The first revision is 1, that of the empty store. What was compacted can neither be read nor watched.
  */
-export class Store {
+export class Store implements View {
+  readonly log = new EventLog();
   readonly #leases: LeaseBinding;
-  readonly #order: KeyText[] = [];
-  /** The versions of a key, oldest first; a tombstone has version 0. */
-  readonly #versions = new Map<KeyText, KeyValue[]>();
-  readonly #events: WatchEvent[] = [];
-  readonly #listeners = new Set<(revision: number, events: readonly WatchEvent[]) => void>();
+  readonly #index = new KeyIndex();
   #revision = 1;
-  #compactRevision = 0;
+  #compactRevision = -1;
 
   constructor(leases: LeaseBinding) {
     this.#leases = leases;
@@ -50,65 +65,48 @@ export class Store {
     return this.#revision;
   }
 
-  /** The oldest revision that can be read; 0 before the first compaction. */
   get compactRevision(): number {
     return this.#compactRevision;
   }
 
-  /** Every change since the store began, compacted ones included: for oracles. */
-  get events(): readonly WatchEvent[] {
-    return this.#events;
+  get(key: KeyText): KeyValue | undefined {
+    return versionAt(this.#index.get(key)?.versions ?? [], this.#revision);
   }
 
-  /** Calls `listener` after each revision, before anybody is answered. */
-  subscribe(listener: (revision: number, events: readonly WatchEvent[]) => void): Disposable {
-    this.#listeners.add(listener);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  read(query: Query): Reading {
+    return this.#read(query, this.#revision);
   }
 
-  get(key: KeyText, revision = this.#revision): KeyValue | undefined {
-    return versionAt(this.#versions.get(key), revision);
-  }
-
-  range(request: RangeRequest): RangeResult {
-    return this.#range(request, this.#revision);
-  }
-
-  /** @throws SdError as etcd does, for a revision that is compacted or still to come. */
-  checkRevision(revision: number): void {
-    if (revision > this.#revision) throw refusal("futureRevision");
-    if (revision > 0 && revision < this.#compactRevision) throw refusal("compacted");
-  }
-
-  /** The changes from `revision` on, oldest first. It must not be compacted. */
-  *eventsFrom(revision: number): Generator<WatchEvent> {
-    let low = 0;
-    let high = this.#events.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#events[middle] as WatchEvent).kv.modRevision < revision) low = middle + 1;
-      else high = middle;
-    }
-    for (let index = low; index < this.#events.length; index += 1) yield this.#events[index] as WatchEvent;
+  /** The store as it was: what came later is not there. */
+  asOf(revision: number): View {
+    return {
+      revision,
+      compactRevision: this.#compactRevision,
+      read: (query) => this.#read(query, revision),
+    };
   }
 
   /** Runs `work` as one revision. If it changes nothing, there is no new revision. */
   write<Result>(work: (writer: Writer) => Result): Result {
-    const revision = this.#revision + 1;
+    const before = this.#revision;
     const events: WatchEvent[] = [];
+    const now = (): number => (events.length > 0 ? before + 1 : before);
     const result = work({
-      put: (key, value, lease) => void events.push(this.#put(key, value, lease, revision)),
-      delete: (key) => {
-        const event = this.#delete(key, revision);
-        if (event) events.push(event);
-        return event !== undefined;
+      get revision() {
+        return now();
       },
-      range: (request) => this.#range(request, events.length > 0 ? revision : this.#revision),
+      compactRevision: this.#compactRevision,
+      read: (query) => this.#read(query, now()),
+      put: (key, value, lease) => void events.push(this.#put(key, value, lease, before + 1)),
+      delete: (range) => {
+        const deleted = this.#delete(range, now(), before + 1);
+        events.push(...deleted);
+        return deleted.length;
+      },
     });
     if (events.length > 0) {
-      this.#revision = revision;
-      for (const event of events) this.#events.push(event);
-      for (const listener of [...this.#listeners]) listener(revision, events);
+      this.#revision = before + 1;
+      this.log.append(before + 1, events);
     }
     return result;
   }
@@ -122,101 +120,57 @@ export class Store {
     if (revision <= this.#compactRevision) throw refusal("compacted");
     if (revision > this.#revision) throw refusal("futureRevision");
     this.#compactRevision = revision;
-    for (let index = this.#order.length - 1; index >= 0; index -= 1) {
-      const key = this.#order[index] as KeyText;
-      const versions = this.#versions.get(key) ?? [];
+    this.#index.prune(({ versions }) => {
       const newer = versions.findIndex(({ modRevision }) => modRevision > revision);
       const kept = newer < 0 ? versions.length - 1 : newer - 1;
       const isTombstone = versions[kept]?.version === 0;
       versions.splice(0, isTombstone ? kept + 1 : Math.max(0, kept));
-      if (versions.length > 0) continue;
-      this.#versions.delete(key);
-      this.#order.splice(index, 1);
-    }
+    });
   }
 
-  #range(request: RangeRequest, current: number): RangeResult {
-    const { key, rangeEnd, revision = 0, limit = 0, keysOnly, countOnly } = request;
-    if (revision > current) throw refusal("futureRevision");
-    const at = revision > 0 ? revision : current;
+  #read({ range, revision = 0, limit = 0, countOnly = false }: Query, now: number): Reading {
+    if (revision > now) throw refusal("futureRevision");
+    const at = revision > 0 ? revision : now;
     if (at < this.#compactRevision) throw refusal("compacted");
     const kvs: KeyValue[] = [];
     let count = 0;
-    for (const name of this.#keysIn(keyRange(key, rangeEnd))) {
-      const kv = versionAt(this.#versions.get(name), at);
+    for (const { versions } of this.#index.within(range)) {
+      const kv = versionAt(versions, at);
       if (!kv) continue;
       count += 1;
-      if (countOnly || (limit > 0 && count > limit)) continue;
-      kvs.push(keysOnly ? { ...kv, value: NO_BYTES } : kv);
+      if (!countOnly && (limit <= 0 || count <= limit)) kvs.push(kv);
     }
-    return { kvs, more: !countOnly && count > kvs.length, count, revision: current };
+    return { kvs, count };
   }
 
   #put(name: KeyText, value: Uint8Array, lease: bigint, revision: number): WatchEvent {
-    const previous = versionAt(this.#versions.get(name), revision);
+    const { versions } = this.#index.getOrAdd(name);
+    const previous = versionAt(versions, revision);
     if (previous?.lease) this.#leases.unbind(previous.lease, name);
     const kv: KeyValue = {
-      key: keyBytes(name),
-      value: Uint8Array.from(value),
+      key: previous?.key ?? keyBytes(name),
+      value: new Uint8Array(value),
       createRevision: previous?.createRevision ?? revision,
       modRevision: revision,
       version: (previous?.version ?? 0) + 1,
       lease,
     };
     if (lease) this.#leases.bind(lease, name);
-    this.#append(name, kv);
+    versions.push(kv);
     return { type: "put", kv };
   }
 
-  #delete(name: KeyText, revision: number): WatchEvent | undefined {
-    const previous = versionAt(this.#versions.get(name), revision);
-    if (!previous) return undefined;
-    if (previous.lease) this.#leases.unbind(previous.lease, name);
-    const kv: KeyValue = {
-      key: keyBytes(name),
-      value: NO_BYTES,
-      createRevision: 0,
-      modRevision: revision,
-      version: 0,
-      lease: 0n,
-    };
-    this.#append(name, kv);
-    return { type: "delete", kv };
-  }
-
-  #append(name: KeyText, kv: KeyValue): void {
-    const versions = this.#versions.get(name);
-    if (versions) {
+  #delete(range: KeyRange, now: number, revision: number): WatchEvent[] {
+    const events: WatchEvent[] = [];
+    for (const { key: name, versions } of this.#index.within(range)) {
+      const previous = versionAt(versions, now);
+      if (!previous) continue;
+      if (previous.lease) this.#leases.unbind(previous.lease, name);
+      const { key } = previous;
+      const kv = { key, value: EMPTY, createRevision: 0, modRevision: revision, version: 0, lease: 0n };
       versions.push(kv);
-      return;
+      events.push({ type: "delete", kv });
     }
-    this.#versions.set(name, [kv]);
-    this.#order.splice(this.#indexOf(name), 0, name);
+    return events;
   }
-
-  *#keysIn({ from, to }: KeyRange): Generator<KeyText> {
-    for (let index = this.#indexOf(from); index < this.#order.length; index += 1) {
-      const key = this.#order[index] as KeyText;
-      if (to !== undefined && key >= to) return;
-      yield key;
-    }
-  }
-
-  /** Where `key` is in the order, or would be. */
-  #indexOf(key: KeyText): number {
-    let low = 0;
-    let high = this.#order.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#order[middle] as KeyText) < key) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-}
-
-/** The version that was in force at `revision`, unless the key was deleted then. */
-function versionAt(versions: readonly KeyValue[] | undefined, revision: number): KeyValue | undefined {
-  const kv = versions?.findLast(({ modRevision }) => modRevision <= revision);
-  return kv?.version === 0 ? undefined : kv;
 }

@@ -1,88 +1,105 @@
-import type { Compare, Operation, RangeRequest, TxnRequest } from "@sd/core";
-import { type KeyText, keyText } from "./keys.js";
+import {
+  type DeleteRangeRequest,
+  type DeleteRangeResponse,
+  EMPTY,
+  type PutRequest,
+  type PutResponse,
+  type RequestOp,
+  type ResponseOp,
+  type TxnRequest,
+  type TxnResponse,
+} from "./api/kv.js";
+import { holds } from "./compare.js";
+import { keyRange, keyText } from "./keys.js";
 import type { Leases } from "./leases.js";
+import { innerHeader, runRange } from "./range.js";
 import { refusal } from "./refusals.js";
-import type { RangeResult, Store } from "./store.js";
+import type { View, Writer } from "./store.js";
 
-/** etcd's default `--max-txn-ops`. */
-const MAX_OPERATIONS = 128;
-
-/** What a transaction did. */
-export interface TxnResult {
+/** Which branch of a transaction runs, and of each within that branch. */
+interface Path {
   readonly succeeded: boolean;
-  readonly ranges: readonly RangeResult[];
+  readonly operations: readonly RequestOp[];
+  /** By the place of the inner transaction in `operations`. */
+  readonly inner: ReadonlyMap<number, Path>;
 }
 
-/**
- * Runs a transaction: all of one branch as one revision, or nothing.
- *
- * @throws SdError as etcd does: a malformed request (of either branch), an unknown lease or a revision that
- *   cannot be read (of the branch that would run).
- */
-export function runTransaction(store: Store, leases: Leases, request: TxnRequest): TxnResult {
-  check(request);
-  const succeeded = request.compare.every((compare) => holds(store, compare));
-  const operations = succeeded ? request.success : request.failure;
-  for (const operation of operations) {
-    if (operation.type === "put" && operation.lease !== 0n && !leases.has(operation.lease)) {
-      throw refusal("leaseNotFound");
-    }
-    if (operation.type === "range") store.checkRevision(operation.range.revision ?? 0);
-  }
-  const ranges = store.write((writer) => {
-    const results: RangeResult[] = [];
-    for (const operation of operations) {
-      if (operation.type === "put") writer.put(keyText(operation.key), operation.value, operation.lease);
-      else if (operation.type === "delete") writer.delete(keyText(operation.key));
-      else results.push(writer.range(operation.range));
-    }
-    return results;
+/** All conditions look at the store as it was before the first write, those of inner transactions too. */
+export function choosePath(view: View, { compare, success, failure }: TxnRequest): Path {
+  const succeeded = compare.every((each) => holds(view, each));
+  const operations = succeeded ? success : failure;
+  const inner = new Map<number, Path>();
+  operations.forEach(({ txn }, index) => {
+    if (txn) inner.set(index, choosePath(view, txn));
   });
-  return { succeeded, ranges };
+  return { succeeded, operations, inner };
 }
 
-/** @throws SdError if the request has no key. */
-export function checkRange({ key }: RangeRequest): void {
-  if (key.length === 0) throw refusal("emptyKey");
+/** @throws SdError as etcd does, for what the chosen branches cannot do: then nothing of it is done. */
+export function checkPath(view: View, leases: Leases, path: Path): void {
+  const operations = [...chosen(path)];
+  for (const { put } of operations) if (put) checkPutNow(view, leases, put);
+  for (const { range } of operations) if (range) checkRevision(view, range.revision);
 }
 
-function check({ compare, success, failure }: TxnRequest): void {
-  if (Math.max(compare.length, success.length, failure.length) > MAX_OPERATIONS) {
-    throw refusal("tooManyOperations");
+/** What will run, in its order. */
+function* chosen({ operations, inner }: Path): Generator<RequestOp> {
+  for (const [index, operation] of operations.entries()) {
+    const path = inner.get(index);
+    if (path) yield* chosen(path);
+    else yield operation;
   }
-  if (compare.some(({ key }) => key.length === 0)) throw refusal("emptyKey");
-  for (const branch of [success, failure]) {
-    for (const operation of branch) checkRange(operation.type === "range" ? operation.range : operation);
-  }
-  for (const branch of [success, failure]) checkDuplicates(branch);
 }
 
-/** No key may be put twice, nor put and deleted. */
-function checkDuplicates(branch: readonly Operation[]): void {
-  const put = new Set<KeyText>();
-  const deleted = new Set<KeyText>();
-  for (const operation of branch) {
-    if (operation.type === "range") continue;
-    const key = keyText(operation.key);
-    if (operation.type === "delete") {
-      deleted.add(key);
-    } else {
-      if (put.has(key)) throw refusal("duplicateKey");
-      put.add(key);
-    }
+function checkPutNow(view: View, leases: Leases, { key, lease, ignoreValue, ignoreLease }: PutRequest): void {
+  if ((ignoreValue || ignoreLease) && view.read({ range: keyRange(key) }).count === 0) {
+    throw refusal("keyNotFound");
   }
-  for (const key of put) if (deleted.has(key)) throw refusal("duplicateKey");
+  if (lease !== 0n && !leases.has(lease)) throw refusal("leaseNotFound");
 }
 
-/** A key that does not exist has revisions and lease 0. */
-function holds(store: Store, compare: Compare): boolean {
-  const kv = store.get(keyText(compare.key));
-  switch (compare.target) {
-    case "create":
-      return (kv?.createRevision ?? 0) === compare.equals;
-    case "mod":
-      return (kv?.modRevision ?? 0) === compare.equals;
-    case "lease":
-      return (kv?.lease ?? 0n) === compare.equals;
-  }
+/** Unlike a range alone, one in a transaction may not ask for a revision below 0. */
+function checkRevision(view: View, revision: number): void {
+  if (revision === 0) return;
+  if (revision > view.revision) throw refusal("futureRevision");
+  if (revision < view.compactRevision) throw refusal("compacted");
+}
+
+/** Runs the chosen branches. The header of an inner transaction is empty. */
+export function runPath(writer: Writer, { succeeded, operations, inner }: Path): TxnResponse {
+  const responses = operations.map(({ range, put, deleteRange }, index): ResponseOp => {
+    if (range) return { range: runRange(writer, range) };
+    if (put) return { put: runPut(writer, put) };
+    if (deleteRange) return { deleteRange: runDelete(writer, deleteRange) };
+    const path = inner.get(index);
+    return path ? { txn: runPath(writer, path) } : {};
+  });
+  return { header: innerHeader(0), succeeded, responses };
+}
+
+/** @throws SdError as etcd does, if it is to keep something of a key that is not there. */
+export function runPut(writer: Writer, request: PutRequest): PutResponse {
+  const { key, prevKv, ignoreValue, ignoreLease } = request;
+  const previous = writer.read({ range: keyRange(key) }).kvs[0];
+  if ((ignoreValue || ignoreLease) && !previous) throw refusal("keyNotFound");
+  const value = ignoreValue ? (previous?.value ?? EMPTY) : request.value;
+  const lease = ignoreLease ? (previous?.lease ?? 0n) : request.lease;
+  writer.put(keyText(key), value, lease);
+  return { header: innerHeader(writer.revision), prevKv: prevKv ? previous : undefined };
+}
+
+/** Deletes a key or a range. */
+export function runDelete(
+  writer: Writer,
+  { key, rangeEnd, prevKv }: DeleteRangeRequest,
+): DeleteRangeResponse {
+  const range = keyRange(key, rangeEnd);
+  const prevKvs = prevKv ? writer.read({ range }).kvs : [];
+  const deleted = writer.delete(range);
+  return { header: innerHeader(writer.revision), deleted, prevKvs };
+}
+
+/** Whether etcd's quota counts it: puts of either branch do, those of inner transactions do not. */
+export function costsSpace({ success, failure }: TxnRequest): boolean {
+  return [...success, ...failure].some(({ put }) => put !== undefined);
 }

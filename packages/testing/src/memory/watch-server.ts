@@ -1,146 +1,179 @@
-import type { Clock, Header, Timer, WatchEvent, WatchRequest, WatchResponse } from "@sd/core";
-import { isInRange, type KeyRange, keyRange, keyText } from "./keys.js";
+import type { Clock, Header, Timer, WatchEvent } from "@sd/core";
+import type { WatchCreateRequest, WatchRequest, WatchResponse } from "./api/watch.js";
+import type { Behaviour } from "./behaviour.js";
+import { fragments } from "./fragments.js";
+import { keyRange } from "./keys.js";
 import type { Store } from "./store.js";
+import { Watcher, watchedRange, withPrevious } from "./watcher.js";
 
 /** What a watch stream needs of its server. */
 export interface WatchHost {
   readonly store: Store;
   readonly clock: Clock;
+  readonly behaviour: Behaviour;
   /** How long a watch that starts in the past waits for each batch. */
   readonly catchUpDelayMs: number;
-  /** Answers a progress request at once, as etcd did before 3.4.25 and 3.5.8. */
-  readonly progressAheadOfEvents: boolean;
+  /** How often a quiet watch is told the revision, if it has asked for that. */
+  readonly progressIntervalMs: number;
   header(revision?: number): Header;
 }
 
-interface Watch {
-  readonly id: number;
-  readonly range: KeyRange;
-  /** The next revision to deliver. */
-  next: number;
-  /** Whether live changes are delivered as they happen; else the watch is catching up. */
-  synced: boolean;
-}
-
-/** Revisions in one batch of a watch that catches up: etcd's `watchBatchMaxRevs`. */
-const BATCH_REVISIONS = 1000;
+/** Belongs to no watch: answers to progress requests, and to refused ones. */
+const NO_WATCH = -1n;
 
 /**
  * etcd's end of one watch stream.
  *
- * Messages go to `emit`, in order; the changes of one revision are in one message.
+ * Messages go to `emit`, in order; the changes of one revision are in one message, or in its fragments.
  */
 export class WatchServer {
   readonly #host: WatchHost;
   readonly #emit: (response: WatchResponse) => void;
-  readonly #watches = new Map<number, Watch>();
+  readonly #watchers = new Map<bigint, Watcher>();
   readonly #subscription: Disposable;
+  #nextId = 0n;
   #catchUpTimer: Timer | undefined;
+  #progressTimer: Timer | undefined;
 
   constructor(host: WatchHost, emit: (response: WatchResponse) => void) {
     this.#host = host;
     this.#emit = emit;
-    this.#subscription = host.store.subscribe((revision, events) => this.#publish(revision, events));
+    this.#subscription = host.store.log.subscribe((revision, events) => this.#publish(revision, events));
   }
 
-  /** How many watches are open. */
-  get size(): number {
-    return this.#watches.size;
-  }
-
-  receive(request: WatchRequest): void {
-    if (request.type === "create") this.#create(request);
-    else if (request.type === "cancel") this.#cancel(request.watchId);
-    else this.#progress();
+  receive({ create, cancel, progress }: WatchRequest): void {
+    if (create) this.#create(create);
+    else if (cancel) this.#cancel(cancel.watchId);
+    else if (progress) this.#progress();
   }
 
   close(): void {
     this.#subscription[Symbol.dispose]();
     this.#catchUpTimer?.[Symbol.dispose]();
-    this.#watches.clear();
+    this.#progressTimer?.[Symbol.dispose]();
+    this.#watchers.clear();
   }
 
-  #create(request: WatchRequest & { readonly type: "create" }): void {
-    const { watchId: id, key, rangeEnd, startRevision } = request;
-    const range = keyRange(key.length === 0 ? Uint8Array.of(0) : key, rangeEnd);
-    const problem = this.#problem(id, range);
-    if (problem) {
-      this.#send({ watchId: -1, created: true, canceled: true, cancelReason: problem });
+  #create(request: WatchCreateRequest): void {
+    const { store, behaviour } = this.#host;
+    const range = watchedRange(request);
+    const problem = this.#problem(request, range === undefined);
+    if (problem !== undefined || range === undefined) {
+      this.#send({ watchId: NO_WATCH, created: true, canceled: true, cancelReason: problem ?? "" });
       return;
     }
-    const { revision } = this.#host.store;
-    const synced = startRevision > revision || startRevision <= 0;
-    this.#watches.set(id, {
-      id,
-      range,
-      next: synced ? Math.max(startRevision, revision + 1) : startRevision,
-      synced,
-    });
+    const id = request.watchId === 0n ? this.#freeId() : request.watchId;
+    const watcher = new Watcher(id, range, request, store.revision);
+    if (watcher.synced && request.startRevision !== 0 && behaviour.replaysHistory) {
+      watcher.synced = false;
+      watcher.next = Math.max(1, store.compactRevision);
+    }
+    this.#watchers.set(id, watcher);
     this.#send({ watchId: id, created: true });
-    if (!synced) this.#scheduleCatchUp();
+    if (!watcher.synced) this.#scheduleCatchUp();
+    if (request.progressNotify) this.#scheduleProgress();
   }
 
-  #problem(id: number, { from, to }: KeyRange): string | undefined {
-    if (to !== undefined && to <= from) return "mvcc: watcher range is empty";
-    if (this.#watches.has(id)) return "mvcc: duplicate watch ID provided on the WatchStream";
+  #problem({ startRevision, watchId }: WatchCreateRequest, isEmpty: boolean): string | undefined {
+    if (startRevision < 0 && this.#host.behaviour.refusesNegativeStart) {
+      return "etcdserver: mvcc: required revision has been compacted";
+    }
+    if (isEmpty) return "mvcc: watcher range is empty";
+    if (watchId !== 0n && this.#watchers.has(watchId))
+      return "mvcc: duplicate watch ID provided on the WatchStream";
     return undefined;
   }
 
-  #cancel(id: number): void {
-    if (this.#watches.delete(id)) this.#send({ watchId: id, canceled: true });
+  #freeId(): bigint {
+    while (this.#watchers.has(this.#nextId)) this.#nextId += 1n;
+    return this.#nextId++;
   }
 
-  /** Says nothing while a watch catches up, nor without watches: as etcd since 3.4.25 and 3.5.8. */
+  #cancel(id: bigint): void {
+    if (this.#watchers.delete(id)) this.#send({ watchId: id, canceled: true });
+  }
+
   #progress(): void {
-    const watches = [...this.#watches.values()];
-    const inStep = watches.length > 0 && watches.every(({ synced }) => synced);
-    if (inStep || this.#host.progressAheadOfEvents) this.#send({ watchId: -1 });
+    const { behaviour, store } = this.#host;
+    const watchers = [...this.#watchers.values()];
+    const isInStep = watchers.length > 0 && watchers.every(({ synced }) => synced);
+    const isReached = watchers.every(({ startRevision }) => startRevision <= store.revision);
+    const answers = {
+      "at-once": true,
+      "in-step": isInStep,
+      reached: isInStep && isReached,
+    } satisfies Record<Behaviour["progress"], boolean>;
+    if (answers[behaviour.progress]) this.#send({ watchId: NO_WATCH });
   }
 
   #publish(revision: number, events: readonly WatchEvent[]): void {
-    for (const watch of this.#watches.values()) {
-      if (!watch.synced || revision < watch.next) continue;
-      const wanted = events.filter(({ kv }) => isInRange(watch.range, keyText(kv.key)));
-      if (wanted.length > 0) this.#send({ watchId: watch.id, events: wanted }, revision);
-      watch.next = revision + 1;
+    for (const watcher of this.#watchers.values()) {
+      if (!watcher.synced || revision < watcher.next) continue;
+      watcher.next = revision + 1;
+      this.#deliver(
+        watcher,
+        events.filter((event) => watcher.covers(event)),
+        revision,
+      );
     }
   }
 
   #scheduleCatchUp(): void {
     this.#catchUpTimer ??= this.#host.clock.setTimer(this.#host.catchUpDelayMs, () => {
       this.#catchUpTimer = undefined;
-      for (const watch of [...this.#watches.values()]) if (!watch.synced) this.#catchUp(watch);
-      if ([...this.#watches.values()].some(({ synced }) => !synced)) this.#scheduleCatchUp();
+      for (const watcher of [...this.#watchers.values()]) if (isBehind(watcher)) this.#catchUp(watcher);
+      if ([...this.#watchers.values()].some(isBehind)) this.#scheduleCatchUp();
     });
   }
 
-  #catchUp(watch: Watch): void {
-    const { store } = this.#host;
-    if (watch.next < store.compactRevision) {
-      this.#watches.delete(watch.id);
-      this.#send({ watchId: watch.id, canceled: true, compactRevision: store.compactRevision }, 0);
+  #catchUp(watcher: Watcher): void {
+    const { store, behaviour } = this.#host;
+    const { compactRevision, revision } = store;
+    if (watcher.next < compactRevision) {
+      watcher.isCompacted = true;
+      this.#send({ watchId: watcher.id, canceled: true, compactRevision }, 0);
       return;
     }
-    const events: WatchEvent[] = [];
-    const revisions = new Set<number>();
-    let next = store.revision + 1;
-    for (const event of store.eventsFrom(watch.next)) {
-      if (!isInRange(watch.range, keyText(event.kv.key))) continue;
-      const { modRevision } = event.kv;
-      if (!revisions.has(modRevision) && revisions.size === BATCH_REVISIONS) {
-        next = modRevision;
-        break;
-      }
-      revisions.add(modRevision);
-      events.push(event);
-    }
-    watch.next = next;
-    watch.synced = next > store.revision;
-    if (events.length > 0) this.#send({ watchId: watch.id, events });
+    const isLost = ({ type, kv }: WatchEvent): boolean =>
+      behaviour.losesDeletes && type === "delete" && kv.modRevision <= compactRevision;
+    this.#deliver(watcher, watcher.takeBatch(store.log, revision, isLost), revision);
   }
 
-  #send(part: Partial<WatchResponse> & { readonly watchId: number }, revision?: number): void {
-    this.#emit({
+  /** Sends what passes the filters, if anything does. */
+  #deliver(watcher: Watcher, changes: readonly WatchEvent[], revision: number): void {
+    const events = watcher.filtered(changes);
+    if (events.length === 0) return;
+    watcher.isQuiet = false;
+    const seen = watcher.prevKv ? events.map((event) => withPrevious(event, this.#before(event))) : events;
+    const response = this.#response({ watchId: watcher.id, events: seen }, revision);
+    for (const part of watcher.fragment ? fragments(response) : [response]) this.#emit(part);
+  }
+
+  #before({ kv }: WatchEvent) {
+    const { store } = this.#host;
+    const revision = kv.modRevision - 1;
+    if (revision < store.compactRevision || revision < 1) return undefined;
+    return store.read({ range: keyRange(kv.key), revision }).kvs[0];
+  }
+
+  #scheduleProgress(): void {
+    this.#progressTimer ??= this.#host.clock.setTimer(this.#host.progressIntervalMs, () => {
+      this.#progressTimer = undefined;
+      const watchers = [...this.#watchers.values()].filter(({ progressNotify }) => progressNotify);
+      for (const watcher of watchers) {
+        if (watcher.isQuiet && watcher.synced) this.#send({ watchId: watcher.id });
+        watcher.isQuiet = true;
+      }
+      if (watchers.length > 0) this.#scheduleProgress();
+    });
+  }
+
+  #send(part: Partial<WatchResponse> & { readonly watchId: bigint }, revision?: number): void {
+    this.#emit(this.#response(part, revision));
+  }
+
+  #response(part: Partial<WatchResponse> & { readonly watchId: bigint }, revision?: number): WatchResponse {
+    return {
       header: this.#host.header(revision),
       created: false,
       canceled: false,
@@ -149,6 +182,11 @@ export class WatchServer {
       fragment: false,
       events: [],
       ...part,
-    });
+    };
   }
+}
+
+/** Whether there is history to deliver yet. */
+function isBehind({ synced, isCompacted }: Watcher): boolean {
+  return !synced && !isCompacted;
 }

@@ -1,0 +1,88 @@
+import { createServer } from "node:net";
+import { Server, ServerCredentials, type ServiceDefinition, type UntypedHandleCall } from "@grpc/grpc-js";
+import { type Door, hostOf, type MemoryEtcd } from "../memory/memory-etcd.js";
+import { handlers } from "./handlers.js";
+
+/** Where the store is to be reached. */
+export interface ServeOptions {
+  /** Default: a free one. */
+  readonly port?: number;
+  /** Default "127.0.0.1". */
+  readonly host?: string;
+  /** Lets others than this machine in. There is no encryption. Default false. */
+  readonly allowRemote?: boolean;
+}
+
+/** A store that listens. Close it, or the process stays. */
+export interface MemoryEtcdServer extends Door, AsyncDisposable {
+  /** What clients connect to: `http://<host>:<port>`. */
+  readonly endpoint: string;
+  readonly port: number;
+}
+
+/**
+ * Lets any client of etcd reach a store in memory: a gRPC server on a port of this machine.
+ *
+ * It is the same store that `memory.transport()` leads to, with the same faults: `cut()` ends its calls and
+ * streams, `refuse()` fails new ones, `freeze()` keeps them waiting. Give the store a clock that runs by itself.
+ * Serves when it resolves; `close()`, or that of the store, ends all connections at once.
+ *
+ * @throws Error if the address is not of this machine and `allowRemote` is not set, or the port is taken.
+ */
+export async function serveMemoryEtcd(
+  memory: MemoryEtcd,
+  { port = 0, host = "127.0.0.1", allowRemote = false }: ServeOptions = {},
+): Promise<MemoryEtcdServer> {
+  if (!allowRemote && !isLoopback(host)) {
+    throw new Error(`${host} is not an address of this machine alone: it takes \`allowRemote\``);
+  }
+  await checkFree(host, port);
+  const door = hostOf(memory);
+  const server = new Server({
+    // Sizes are checked by the handlers, in etcd's words.
+    "grpc.max_receive_message_length": -1,
+    "grpc.max_send_message_length": -1,
+  });
+  const definition: Record<string, ServiceDefinition[string]> = {};
+  const implementation: Record<string, UntypedHandleCall> = {};
+  for (const { method, handle } of handlers(door)) {
+    definition[method.path] = { ...method, requestDeserialize: (bytes: Buffer) => bytes };
+    implementation[method.path] = handle;
+  }
+  server.addService(definition, implementation);
+  const name = host.includes(":") ? `[${host}]` : host;
+  const bound = await listen(server, `${name}:${port}`);
+  const endpoint = `http://${name}:${bound}`;
+  door.server.clientUrls.push(endpoint);
+  const close = async (): Promise<void> => {
+    if (!door.doors.delete(result)) return;
+    door.server.clientUrls.splice(door.server.clientUrls.indexOf(endpoint), 1);
+    server.forceShutdown();
+  };
+  const result: MemoryEtcdServer = { endpoint, port: bound, close, [Symbol.asyncDispose]: close };
+  door.doors.add(result);
+  return result;
+}
+
+/** Whether only this machine can reach an address. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** Rejects with Node's words if the port is taken; grpc-js would write to stderr besides. */
+function checkFree(host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen({ host, port }, () => probe.close(() => resolve()));
+  });
+}
+
+function listen(server: Server, address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+      if (error) reject(error);
+      else resolve(port);
+    });
+  });
+}
