@@ -86,6 +86,7 @@ function hasOpenssl(): boolean {
   }
 }
 
+// Skipped where there is no openssl to make certificates with; every Linux and macOS that we know has it.
 describe.skipIf(!hasOpenssl())("the etcd3 transport, with TLS", () => {
   let directory: string;
   let etcd: EtcdProcess;
