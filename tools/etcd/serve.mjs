@@ -23,7 +23,8 @@ await runMain(async () => {
     throw new UsageError(`--port must be at most 65535, got ${port}`);
   const { etcd, version } = await findEtcd();
   const stopped = new Promise((resolve) => {
-    process.once("SIGINT", resolve).once("SIGTERM", resolve);
+    // Not once: npm passes on the Ctrl-C that the terminal has sent already, and etcd must still be stopped.
+    process.on("SIGINT", resolve).on("SIGTERM", resolve);
   });
   const running = await startEtcd(etcd, undefined, port);
   process.stdout.write(`etcd ${version} serves at ${running.endpoint}; it keeps nothing; Ctrl-C ends it\n`);
