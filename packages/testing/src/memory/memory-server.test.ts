@@ -185,6 +185,24 @@ describe("MemoryServer: Txn", () => {
   });
 });
 
+describe("MemoryServer: a transaction that fails on its way, where etcd panics", () => {
+  it("leaves nothing behind, in the store or with the leases", () => {
+    server.grant({ id: 1n, ttl: 5 });
+    server.put(put("a", "1", { lease: 1n }));
+    const success = [
+      { put: put("new", "", { lease: 1n }) },
+      { deleteRange: deletion("a", NO_END) },
+      { put: put("a", "", { ignoreValue: true }) },
+    ];
+    expect(() => server.txn(txn({ success }))).toThrow("key not found");
+    expect(server.store.revision).toBe(2);
+    expect(server.range(range({ key: "a", rangeEnd: NO_END }))).toMatchObject({ count: 1 });
+    expect(server.put(put("b")).header.revision).toBe(3);
+    expect(server.timeToLive({ id: 1n, keys: true }).keys).toEqual([bytes("a")]);
+    expect(server.get("a")).toMatchObject({ version: 1, lease: 1n });
+  });
+});
+
 describe("MemoryServer: Compact", () => {
   it("takes 0 once, as etcd does, and never what is compacted or to come", () => {
     const compact = (revision: number) => server.compact({ revision, physical: true }).header.revision;

@@ -2,7 +2,7 @@ import type { KeyValue, WatchEvent } from "@sd/core";
 import { EMPTY } from "./api/kv.js";
 import { EventLog } from "./event-log.js";
 import { KeyIndex, versionAt } from "./key-index.js";
-import { type KeyRange, type KeyText, keyBytes } from "./keys.js";
+import { type KeyRange, type KeyText, keyBytes, keyText } from "./keys.js";
 import { refusal } from "./refusals.js";
 
 /** What to read. */
@@ -86,10 +86,19 @@ export class Store implements View {
     };
   }
 
-  /** Runs `work` as one revision. If it changes nothing, there is no new revision. */
+  /** Runs `work` as one revision, all of it or nothing. If it changes nothing, there is no new revision. */
   write<Result>(work: (writer: Writer) => Result): Result {
     const before = this.#revision;
     const events: WatchEvent[] = [];
+    try {
+      return this.#write(work, before, events);
+    } catch (error) {
+      for (const { kv } of events.reverse()) this.#undo(keyText(kv.key), kv);
+      throw error;
+    }
+  }
+
+  #write<Result>(work: (writer: Writer) => Result, before: number, events: WatchEvent[]): Result {
     const now = (): number => (events.length > 0 ? before + 1 : before);
     const result = work({
       get revision() {
@@ -141,6 +150,14 @@ export class Store implements View {
       if (!countOnly && (limit <= 0 || count <= limit)) kvs.push(kv);
     }
     return { kvs, count };
+  }
+
+  #undo(name: KeyText, kv: KeyValue): void {
+    const versions = this.#index.get(name)?.versions;
+    versions?.pop();
+    const previous = versions?.at(-1);
+    if (kv.lease) this.#leases.unbind(kv.lease, name);
+    if (previous?.lease) this.#leases.bind(previous.lease, name);
   }
 
   #put(name: KeyText, value: Uint8Array, lease: bigint, revision: number): WatchEvent {

@@ -131,7 +131,8 @@ export class WatchServer {
     const { compactRevision, revision } = store;
     if (watcher.next < compactRevision) {
       watcher.isCompacted = true;
-      this.#send({ watchId: watcher.id, canceled: true, compactRevision }, 0);
+      // After a compaction at 0, a start below it is not even called canceled.
+      this.#send({ watchId: watcher.id, canceled: compactRevision !== 0, compactRevision }, 0);
       return;
     }
     const isLost = ({ type, kv }: WatchEvent): boolean =>
