@@ -23,3 +23,5 @@ export {
 export { type DownstreamListener, FaultProxy, type FaultProxyOptions } from "./proxy/fault-proxy.js";
 export type { Direction, ProxiedConnection } from "./proxy/proxied-connection.js";
 export { fixedRandom, SeededRandom } from "./random/seeded-random.js";
+export { type StartEtcdOptions, startEtcd } from "./start/start-etcd.js";
+export type { PutOptions, TestEtcd } from "./start/test-etcd.js";
