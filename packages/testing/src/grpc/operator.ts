@@ -1,27 +1,12 @@
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { classify, EtcdFailure, failureError, type KeyValue, prefixRange } from "@sd/core";
-import { EMPTY, type RangeRequest } from "../memory/api/kv.js";
+import { EMPTY, PLAIN_RANGE } from "../memory/api/kv.js";
 import { type Method, methods } from "./methods.js";
 
 /** What no call takes longer than. */
 const DEADLINE_MS = 5_000;
 
 const metadata = new Metadata({ waitForReady: true });
-
-const everyKey: Omit<RangeRequest, "key"> = {
-  rangeEnd: EMPTY,
-  limit: 0,
-  revision: 0,
-  sortOrder: 0,
-  sortTarget: 0,
-  serializable: false,
-  keysOnly: false,
-  countOnly: false,
-  minModRevision: 0,
-  maxModRevision: 0,
-  minCreateRevision: 0,
-  maxCreateRevision: 0,
-};
 
 /**
  * Another client of an etcd, who may do what ours may not: write without a lease, compact.
@@ -42,18 +27,18 @@ export class Operator {
   }
 
   async get(key: string): Promise<KeyValue | undefined> {
-    const { kvs } = await this.#call(methods.KV.range, { ...everyKey, key: Buffer.from(key) });
+    const { kvs } = await this.#call(methods.KV.range, { ...PLAIN_RANGE, key: Buffer.from(key) });
     return kvs[0];
   }
 
   async list(prefix: string): Promise<readonly KeyValue[]> {
     const range = prefixRange(Buffer.from(prefix));
-    return (await this.#call(methods.KV.range, { ...everyKey, ...range })).kvs;
+    return (await this.#call(methods.KV.range, { ...PLAIN_RANGE, ...range })).kvs;
   }
 
   async revision(): Promise<number> {
     const key = Buffer.of(0);
-    return (await this.#call(methods.KV.range, { ...everyKey, key, countOnly: true })).header.revision;
+    return (await this.#call(methods.KV.range, { ...PLAIN_RANGE, key, countOnly: true })).header.revision;
   }
 
   /** @returns the revision */

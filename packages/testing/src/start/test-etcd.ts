@@ -1,4 +1,4 @@
-import { invalidArgument } from "@sd/core";
+import { invalidArgument, type KeyValue } from "@sd/core";
 import type { EtcdProcess } from "../etcd/etcd-process.js";
 import { Operator } from "../grpc/operator.js";
 import type { MemoryEtcd } from "../memory/memory-etcd.js";
@@ -63,8 +63,13 @@ export class TestEtcd implements AsyncDisposable {
 
   /** All keys that begin so, with their values, as text. Default: all that there are. */
   async list(prefix = ""): Promise<Record<string, string>> {
-    const kvs = await this.#operator.list(prefix);
+    const kvs = await this.entries(prefix);
     return Object.fromEntries(kvs.map(({ key, value }) => [`${Buffer.from(key)}`, `${Buffer.from(value)}`]));
+  }
+
+  /** As `list()`, with revisions and leases, in the order of the keys. */
+  entries(prefix = ""): Promise<readonly KeyValue[]> {
+    return this.#operator.list(prefix);
   }
 
   /** The revision that the store is at. */
