@@ -1,4 +1,5 @@
 import type { UntypedHandleCall } from "@grpc/grpc-js";
+import type { AnswerVerb } from "../memory/calls.js";
 import type { DoorHost } from "../memory/memory-etcd.js";
 import { duplex } from "./duplex.js";
 import { type Method, methods } from "./methods.js";
@@ -13,21 +14,22 @@ export interface Served {
 
 /** What etcd's services answer from a store in memory. */
 export function handlers(host: DoorHost): Served[] {
-  const { server } = host;
+  const { server, network } = host;
   const { KV, Lease, Watch, Cluster, Maintenance } = methods;
   const call = <Request, Response>(
     method: Method<Request, Response>,
     answer: (request: Request) => Response,
+    verb?: AnswerVerb,
     isWrite = true,
-  ): Served => ({ method, handle: unary(host, method, answer, isWrite) });
+  ): Served => ({ method, handle: unary(host, method, answer, { verb, isWrite }) });
   return [
-    call(KV.range, (request) => server.range(request), false),
-    call(KV.put, (request) => server.put(request)),
-    call(KV.deleteRange, (request) => server.deleteRange(request)),
-    call(KV.txn, (request) => server.txn(request)),
+    call(KV.range, (request) => server.range(request), "range", false),
+    call(KV.put, (request) => server.put(request), "txn"),
+    call(KV.deleteRange, (request) => server.deleteRange(request), "txn"),
+    call(KV.txn, (request) => server.txn(request), "txn"),
     call(KV.compact, (request) => server.compact(request)),
-    call(Lease.grant, (request) => server.grant(request)),
-    call(Lease.revoke, (request) => server.revoke(request)),
+    call(Lease.grant, (request) => server.grant(request), "grant"),
+    call(Lease.revoke, (request) => server.revoke(request), "revoke"),
     call(Lease.timeToLive, (request) => server.timeToLive(request)),
     call(Lease.leases, () => server.listLeases()),
     call(Cluster.memberList, () => server.memberList()),
@@ -36,8 +38,12 @@ export function handlers(host: DoorHost): Served[] {
     call(Maintenance.defragment, () => server.defragment()),
     {
       method: Lease.keepAlive,
-      handle: duplex(host, Lease.keepAlive, (emit) => ({
-        receive: (request) => emit(server.renew(request)),
+      handle: duplex(host, Lease.keepAlive, "keepAlive", (emit) => ({
+        receive: (request) => {
+          if (network.takeDrop("renew")) return;
+          const answer = server.renew(request);
+          if (!network.takeLoss("renew")) emit(answer);
+        },
         close: () => {},
         endsWithClient: true,
       })),
@@ -47,6 +53,7 @@ export function handlers(host: DoorHost): Served[] {
       handle: duplex(
         host,
         Watch.watch,
+        "watch",
         (emit) => {
           const watches = server.openWatch(emit);
           return {
