@@ -118,7 +118,7 @@ export default {
       from: { path: "^(packages|apps)/([^/]+)/" },
       to: {
         path: "^(packages|apps)/",
-        pathNot: ["^$1/$2/", "^(packages/[^/]+|apps/common)/src/index\\.ts$"],
+        pathNot: ["^$1/$2/", "^(packages/[^/]+/src|packages/testing/src/vitest|apps/common/src)/index\\.ts$"],
       },
     },
     {

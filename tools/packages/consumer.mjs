@@ -107,6 +107,8 @@ export function consumerFiles(tarballs, { nodeTypes, vitest }) {
       files: ["example.test.ts"],
     }),
     "example.test.ts": consumerTest(),
+    // Else that of this workspace, which is around it.
+    "vitest.config.mjs": "export default {};\n",
     "esm.mjs": heads["esm.mjs"] + body,
     "cjs.cjs": heads["cjs.cjs"] + body,
     "types.mts": heads["esm.mjs"] + body,
