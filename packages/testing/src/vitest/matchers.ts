@@ -2,7 +2,14 @@ import { inspect } from "node:util";
 import type { MatcherState } from "vitest";
 import { leakCheck } from "../check/leak-check.js";
 import { recordStates, type Stateful } from "../record/record-states.js";
-import { type Converging, type Expected, isEqual, type Standing, standing } from "./converge.js";
+import {
+  type Converging,
+  checkExpected,
+  type Expected,
+  isEqual,
+  type Standing,
+  standing,
+} from "./converge.js";
 import { type MatcherWait, until } from "./until.js";
 
 interface Verdict {
@@ -22,6 +29,7 @@ export const matchers = {
     expected: Expected,
     { withinMs = 5_000, ...wait }: MatcherWait = {},
   ): Promise<Verdict> {
+    checkExpected(expected);
     let last: Standing | undefined;
     let problem: unknown;
     const pass = await until(

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { invalidArgument } from "@sd/core";
 import type { ManualClock } from "../clock/manual-clock.js";
 
 /** How long a matcher waits. */
@@ -16,6 +17,7 @@ export async function until(
   isDone: () => boolean | Promise<boolean>,
   { withinMs = 5_000, clock }: MatcherWait,
 ): Promise<boolean> {
+  if (!(withinMs >= 0)) throw invalidArgument("withinMs", "a number from 0", withinMs);
   if (!clock) {
     const deadline = performance.now() + withinMs;
     for (;;) {
