@@ -230,7 +230,7 @@ export class MemoryEtcd {
 
   /** Comes back with its data after `kill()`: every lease has its full TTL again, as after an election. */
   restart(): void {
-    this.#server.elect();
+    this.#server.restart();
     this.#server.leases.resume();
     this.accept();
   }
