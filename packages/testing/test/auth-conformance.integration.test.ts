@@ -1,7 +1,13 @@
+import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { etcdBinaries } from "../src/index.js";
+import { authScript } from "./auth-conformance/arbitraries.js";
 import { AuthPair } from "./auth-conformance/pair.js";
 import { expiry, scripts } from "./auth-conformance/scripts.js";
+
+/** More than 150 steps each. */
+const RUNS = Number(process.env["SD_AUTH_CONFORMANCE_RUNS"] ?? 12);
+const MIN_STEPS = 150;
 
 describe.each(etcdBinaries())("the authentication of MemoryEtcd is as that of $name", ({ name, binary }) => {
   let pair: AuthPair | undefined;
@@ -28,6 +34,16 @@ describe.each(etcdBinaries())("the authentication of MemoryEtcd is as that of $n
 
   it.each(Object.keys(scripts))("in %s", async (title) => {
     await onPair((each) => each.run(scripts[title] ?? []));
+  });
+
+  it("in what fast-check makes up", { timeout: 300_000 }, async () => {
+    const before = compared;
+    await fc.assert(
+      fc.asyncProperty(authScript, (steps) => onPair((each) => each.run(steps))),
+      // Shrinking takes a new etcd for each try: minutes, for who wants to wait.
+      { numRuns: RUNS, endOnFailure: process.env["SD_CONFORMANCE_SHRINK"] === undefined },
+    );
+    expect(compared - before).toBeGreaterThan(RUNS * MIN_STEPS);
   });
 
   it.each(Object.keys(expiry))("in %s", async (title) => {
