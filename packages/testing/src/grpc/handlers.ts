@@ -1,5 +1,6 @@
 import type { UntypedHandleCall } from "@grpc/grpc-js";
 import type { Client } from "../memory/auth/guard.js";
+import type { AnswerVerb } from "../memory/calls.js";
 import type { DoorHost } from "../memory/memory-etcd.js";
 import { clientOf } from "./client-of.js";
 import { duplex } from "./duplex.js";
@@ -15,17 +16,17 @@ export interface Served {
 
 /** What etcd's services answer from a store in memory. */
 export function handlers(host: DoorHost): Served[] {
-  const { server } = host;
+  const { server, network } = host;
   const { KV, Lease, Watch, Cluster, Maintenance } = methods;
   const call = caller(host);
   return [
-    call(KV.range, (request, client) => server.range(request, client), false),
-    call(KV.put, (request, client) => server.put(request, client)),
-    call(KV.deleteRange, (request, client) => server.deleteRange(request, client)),
-    call(KV.txn, (request, client) => server.txn(request, client)),
+    call(KV.range, (request, client) => server.range(request, client), "range", false),
+    call(KV.put, (request, client) => server.put(request, client), "txn"),
+    call(KV.deleteRange, (request, client) => server.deleteRange(request, client), "txn"),
+    call(KV.txn, (request, client) => server.txn(request, client), "txn"),
     call(KV.compact, (request, client) => server.compact(request, client)),
-    call(Lease.grant, (request, client) => server.grant(request, client)),
-    call(Lease.revoke, (request, client) => server.revoke(request, client)),
+    call(Lease.grant, (request, client) => server.grant(request, client), "grant"),
+    call(Lease.revoke, (request, client) => server.revoke(request, client), "revoke"),
     call(Lease.timeToLive, (request, client) => server.timeToLive(request, client)),
     call(Lease.leases, (_request, client) => server.listLeases(client)),
     call(Cluster.memberList, (_request, client) => server.memberList(client)),
@@ -35,8 +36,12 @@ export function handlers(host: DoorHost): Served[] {
     ...authHandlers(host),
     {
       method: Lease.keepAlive,
-      handle: duplex(host, Lease.keepAlive, (emit, metadata) => ({
-        receive: (request) => emit(server.renew(request, clientOf(metadata))),
+      handle: duplex(host, Lease.keepAlive, "keepAlive", (emit, metadata) => ({
+        receive: (request) => {
+          if (network.takeDrop("renew")) return;
+          const answer = server.renew(request, clientOf(metadata));
+          if (!network.takeLoss("renew")) emit(answer);
+        },
         close: () => {},
         endsWithClient: true,
       })),
@@ -46,6 +51,7 @@ export function handlers(host: DoorHost): Served[] {
       handle: duplex(
         host,
         Watch.watch,
+        "watch",
         (emit, metadata) => {
           const watches = server.openWatch(emit, clientOf(metadata));
           return {
@@ -90,9 +96,13 @@ function caller(host: DoorHost) {
   return <Request, Response>(
     method: Method<Request, Response>,
     answer: (request: Request, client: Client) => Response,
+    verb?: AnswerVerb,
     isWrite = true,
   ): Served => ({
     method,
-    handle: unary(host, method, (request, metadata) => answer(request, clientOf(metadata)), isWrite),
+    handle: unary(host, method, (request, metadata) => answer(request, clientOf(metadata)), {
+      verb,
+      isWrite,
+    }),
   });
 }

@@ -269,7 +269,11 @@ export class MemoryEtcd {
     this.#server.wipe(newCluster);
   }
 
-  /** Fails the next request of this kind before it reaches etcd. A dropped renewal is only not answered. */
+  /**
+   * Fails the next request of this kind before it reaches etcd. A dropped renewal is only not answered.
+   *
+   * Other clients' puts and deletes count as `txn`.
+   */
   dropNextRequest(verb: RequestVerb): void {
     this.#network.dropNext(verb);
   }
