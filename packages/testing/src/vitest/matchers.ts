@@ -10,7 +10,7 @@ import {
   type Standing,
   standing,
 } from "./converge.js";
-import { type MatcherWait, until } from "./until.js";
+import { DEFAULT_WITHIN_MS, type MatcherWait, until } from "./until.js";
 
 interface Verdict {
   readonly pass: boolean;
@@ -27,7 +27,7 @@ export const matchers = {
     this: MatcherState,
     discovery: Converging,
     expected: Expected,
-    { withinMs = 5_000, ...wait }: MatcherWait = {},
+    { withinMs = DEFAULT_WITHIN_MS, ...wait }: MatcherWait = {},
   ): Promise<Verdict> {
     checkExpected(expected);
     let last: Standing | undefined;
@@ -64,7 +64,7 @@ export const matchers = {
     this: MatcherState,
     subject: Stateful<{ readonly status: string }>,
     status: string,
-    { withinMs = 5_000, ...wait }: MatcherWait = {},
+    { withinMs = DEFAULT_WITHIN_MS, ...wait }: MatcherWait = {},
   ): Promise<Verdict> {
     using recording = recordStates(subject);
     const pass = await until(() => recording.statuses.includes(status), { withinMs, ...wait });
