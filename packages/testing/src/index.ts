@@ -1,8 +1,12 @@
 export { type EventuallyOptions, eventually } from "./check/eventually.js";
 export { type LeakCheck, type LeakCheckOptions, leakCheck } from "./check/leak-check.js";
 export { ManualClock } from "./clock/manual-clock.js";
+export type { EtcdAuth, EtcdUser, Permission } from "./etcd/auth.js";
 export { type EtcdBinary, etcdBinaries } from "./etcd/etcd-binaries.js";
 export { EtcdProcess, type EtcdProcessOptions } from "./etcd/etcd-process.js";
+export type { MemberStatus } from "./etcd/member-status.js";
+export type { RestoreOptions } from "./etcd/snapshot-tool.js";
+export type { EtcdTls } from "./etcd/tls-files.js";
 export {
   type MemoryEtcdServer,
   type ServeOptions,
@@ -23,3 +27,10 @@ export {
 export { type DownstreamListener, FaultProxy, type FaultProxyOptions } from "./proxy/fault-proxy.js";
 export type { Direction, ProxiedConnection } from "./proxy/proxied-connection.js";
 export { fixedRandom, SeededRandom } from "./random/seeded-random.js";
+export {
+  type Certificate,
+  CertificateAuthority,
+  type CertificateOptions,
+  type ClientCertificateOptions,
+  type ServerCertificateOptions,
+} from "./tls/certificate-authority.js";
