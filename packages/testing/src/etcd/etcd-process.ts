@@ -90,20 +90,21 @@ export class EtcdProcess {
     return startDespitePorts(() => EtcdProcess.#start(options));
   }
 
-  /** @internal Starts a member of a cluster: see `EtcdCluster`. It serves once most of the others run too. */
-  static startMember(options: EtcdProcessOptions, membership: Membership): Promise<EtcdProcess> {
-    return EtcdProcess.#start(options, membership);
-  }
-
-  static async #start(options: EtcdProcessOptions, given?: Membership): Promise<EtcdProcess> {
+  /** @internal Makes a member of an `EtcdCluster`: it is down until `restart()`, which needs most of the others. */
+  static async createMember(options: EtcdProcessOptions, given?: Membership): Promise<EtcdProcess> {
     const binary = findEtcd(options.binary);
     const version = await etcdVersion(binary);
     const ports = await reservePorts(2);
     const membership = given ?? alone(`http://127.0.0.1:${ports[1]?.port}`);
     const directory = await mkdtemp(join(tmpdir(), "sd-etcd-"));
     const etcd = new EtcdProcess({ binary, version, directory, ports, membership, options });
+    if (options.tls) etcd.#tls = await TlsFiles.write(directory, options.tls);
+    return etcd;
+  }
+
+  static async #start(options: EtcdProcessOptions): Promise<EtcdProcess> {
+    const etcd = await EtcdProcess.createMember(options);
     try {
-      if (options.tls) etcd.#tls = await TlsFiles.write(directory, options.tls);
       await etcd.#launch();
       return etcd;
     } catch (error) {
@@ -119,11 +120,6 @@ export class EtcdProcess {
 
   get isRunning(): boolean {
     return this.#run !== undefined && !this.#run.hasEnded;
-  }
-
-  /** Resolves when it is down, by whatever cause; at once if it is. */
-  get exited(): Promise<void> {
-    return this.#run?.exited ?? Promise.resolve();
   }
 
   /** The last lines that etcd has written, of all its lives: for the message of a failed test. */
