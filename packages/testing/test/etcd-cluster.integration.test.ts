@@ -68,9 +68,9 @@ describe.each(etcdBinaries())("EtcdCluster of three $name", ({ binary }) => {
   it("cuts a leader off: the others elect one and serve, it knows none and refuses, until healed", async () => {
     const [old, ...others] = await roles();
     cluster.partition([old], others);
-    await eventually(async () => (await old.status()).leaderId === 0n, { timeoutMs: 10_000 });
     const next = await cluster.leader();
     expect(others).toContain(next);
+    await eventually(async () => (await old.status()).leaderId === 0n, { timeoutMs: 10_000 });
     for (const other of others) await other.ctl("put", `/cut/${other.name}`, "1");
     await expect(old.ctl("watch", "/cut/old")).rejects.toThrow("no leader");
     await expect(old.ctl("put", "/cut/old", "1", "--command-timeout=1s")).rejects.toThrow(

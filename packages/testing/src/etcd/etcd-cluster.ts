@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { eventually } from "../check/eventually.js";
 import type { EtcdAuth } from "./auth.js";
 import { EtcdProcess, type EtcdProcessOptions } from "./etcd-process.js";
@@ -14,6 +15,9 @@ export interface EtcdClusterOptions extends Omit<EtcdProcessOptions, "port"> {
 
 /** etcd elects in one to three seconds; and it removes no member in its first five. */
 const PATIENCE_MS = 15_000;
+
+/** By then members have noticed that one has ended, by its connections. */
+const MEMBER_LOSS_MS = 300;
 
 /**
  * A real etcd cluster on loopback ports. Each member is an `EtcdProcess`: `member.kill()`, `member.freeze()`.
@@ -73,12 +77,14 @@ export class EtcdCluster {
   }
 
   /**
-   * The member that most members follow. Waits for one.
+   * The member that most members follow, and can hear. Waits for one.
    *
    * @throws Error if there is none within 15 seconds.
    */
   leader(): Promise<EtcdProcess> {
-    return eventually(() => findLeader(this.members), { timeoutMs: PATIENCE_MS, everyMs: 50 });
+    const hears = (member: EtcdProcess, leader: EtcdProcess): boolean =>
+      !this.#network.isCut(this.#peers.indexOf(leader), this.#peers.indexOf(member));
+    return eventually(() => findLeader(this.members, hears), { timeoutMs: PATIENCE_MS, everyMs: 50 });
   }
 
   /** Has the leader hand over to another member, by default to any, and resolves once most follow that one. */
@@ -153,9 +159,13 @@ export class EtcdCluster {
     this.#network.heal();
   }
 
-  /** Ends all members, one by one: a leader hands over first, which takes it seconds if the others end too. */
+  /** Ends all members, one by one, so that each leader can hand over. */
   async stop(): Promise<void> {
-    for (const member of this.members) await member.stop();
+    for (const member of this.members.filter(({ isRunning }) => isRunning)) {
+      await member.stop();
+      // To a member that has just ended it would hand over in vain, for seconds.
+      await pause(MEMBER_LOSS_MS);
+    }
   }
 
   /** Kills all members. */

@@ -21,7 +21,8 @@ export class PeerNetwork {
   readonly #peers: readonly Peer[];
   /** Connections made by the first and accepted by the second, both counted from 0. */
   readonly #links: readonly (readonly FaultProxy[])[];
-  readonly #cut = new Set<FaultProxy>();
+  /** `from>to`. */
+  readonly #cuts = new Set<string>();
   #isDisposed = false;
 
   private constructor(gates: readonly Server[], peers: readonly Peer[], links: readonly FaultProxy[][]) {
@@ -53,19 +54,25 @@ export class PeerNetwork {
 
   /** Loses all that one member sends to another, on connections of either's making. */
   cut(from: number, to: number): void {
-    const [there, back] = [this.#link(from, to), this.#link(to, from)];
-    there.blackhole("up");
-    back.blackhole("down");
-    this.#cut.add(there).add(back);
+    this.#link(from, to).blackhole("up");
+    this.#link(to, from).blackhole("down");
+    this.#cuts.add(`${from}>${to}`);
+  }
+
+  isCut(from: number, to: number): boolean {
+    return this.#cuts.has(`${from}>${to}`);
   }
 
   /** Lets all pass again. What was lost left gaps in connections: they are made anew. */
   heal(): void {
-    for (const link of this.#cut) {
-      link.pass();
-      link.reset();
+    for (const [from, links] of this.#links.entries()) {
+      for (const [to, link] of links.entries()) {
+        if (!this.isCut(from, to) && !this.isCut(to, from)) continue;
+        link.pass();
+        link.reset();
+      }
     }
-    this.#cut.clear();
+    this.#cuts.clear();
   }
 
   /** Drops all connections. The members are down by then, or lose each other. */
@@ -81,7 +88,7 @@ export class PeerNetwork {
     const pids = this.#peers.map((peer) => peer.pid());
     const running = pids.filter((pid) => pid !== undefined);
     const owner = await socketOwner(connection, running).catch(() => undefined);
-    if (owner === undefined || this.#isDisposed) {
+    if (owner === undefined || socket.destroyed || this.#isDisposed) {
       // Whoever it was is gone, or tries again.
       socket.destroy();
       return;
