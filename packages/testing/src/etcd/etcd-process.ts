@@ -7,7 +7,7 @@ import { guardDirectory } from "../process/guard.js";
 import type { Certificate } from "../tls/certificate-authority.js";
 import { checkRoot, disableAuth, type EtcdAuth, enableAuth } from "./auth.js";
 import { etcdVersion, findEtcd, findEtcdctl, runProgram } from "./binaries.js";
-import { EtcdRun } from "./etcd-run.js";
+import { EtcdProcessRun } from "./etcd-process-run.js";
 import { etcdFlags, type Place } from "./flags.js";
 import { isHealthy } from "./health.js";
 import { LogTail } from "./log-tail.js";
@@ -69,7 +69,7 @@ export class EtcdProcess {
   readonly #guard: Disposable;
   readonly #log = new LogTail();
   #tls: TlsFiles | undefined;
-  #run: EtcdRun | undefined;
+  #run: EtcdProcessRun | undefined;
 
   private constructor(settings: Settings) {
     const { directory, membership, options, ports, version } = settings;
@@ -283,7 +283,7 @@ export class EtcdProcess {
       tls: this.#tls?.etcdFlags ?? {},
       args: options.args ?? [],
     });
-    const run = new EtcdRun(binary, version, flags, this.#log);
+    const run = new EtcdProcessRun(binary, version, flags, this.#log);
     this.#run = run;
     try {
       await this.#served(run, options.startTimeoutMs ?? 20_000);
@@ -293,7 +293,7 @@ export class EtcdProcess {
     }
   }
 
-  async #served(run: EtcdRun, timeoutMs: number): Promise<void> {
+  async #served(run: EtcdProcessRun, timeoutMs: number): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     while (!(await isHealthy(this.endpoint, 1_000, this.#tls?.client))) {
       if (run.hasEnded) throw new Error(`etcd ended before it served; its log:\n${this.log()}`);

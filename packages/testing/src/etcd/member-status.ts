@@ -4,6 +4,7 @@ export interface MemberStatus {
   readonly clusterId: bigint;
   /** Whom it takes for the leader; 0: it knows none. */
   readonly leaderId: bigint;
+  /** Of the last entry that it has applied: right after an election still the one before. */
   readonly raftTerm: number;
   readonly revision: number;
 }

@@ -8,7 +8,7 @@ import type { LogTail } from "./log-tail.js";
 const STOP_TIMEOUT_MS = 5_000;
 
 /** One life of an etcd process. It ends at the latest when this process does. */
-export class EtcdRun {
+export class EtcdProcessRun {
   /** Resolves when it has ended and its log is complete. Never rejects. */
   readonly exited: Promise<void>;
   readonly #child: ChildProcess;
