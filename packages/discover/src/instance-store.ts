@@ -16,6 +16,7 @@ export type ReadEntry<T> = (kv: KeyValue) => T;
 interface Rejection {
   /** See `printableKey()`. */
   readonly key: string;
+  readonly modRevision: number;
   readonly error: unknown;
 }
 
@@ -45,6 +46,14 @@ export class InstanceStore<T extends Keyed> implements Store {
     this.#onChanges = onChanges;
   }
 
+  get size(): number {
+    return this.#held.size + this.#rejected.size;
+  }
+
+  revisionOf(key: Uint8Array): number | undefined {
+    return this.#revisionOf(idOf(key));
+  }
+
   /** A new array of all entries. */
   entries(): T[] {
     return Array.from(this.#held.values(), ({ entry }) => entry);
@@ -70,17 +79,27 @@ export class InstanceStore<T extends Keyed> implements Store {
     this.#tell(changes, position);
   }
 
-  apply(events: readonly WatchEvent[], position: Position): void {
+  apply(events: readonly WatchEvent[], position: Position): boolean {
     const changes: Change<T>[] = [];
+    let isConsistent = true;
     for (const { type, kv } of events) {
-      if (type === "put") this.#put(idOf(kv.key), kv, changes);
-      else this.#delete(idOf(kv.key), kv.modRevision, changes);
+      const id = idOf(kv.key);
+      const known = this.#revisionOf(id);
+      const isNews = type === "put" ? known === undefined || known < kv.modRevision : known !== undefined;
+      if (!isNews) isConsistent = false;
+      else if (type === "put") this.#put(id, kv, changes);
+      else this.#delete(id, kv.modRevision, changes);
     }
     this.#tell(changes, position);
+    return isConsistent;
   }
 
   bookmark(position: Position): void {
     this.#onChanges([], position);
+  }
+
+  #revisionOf(id: string): number | undefined {
+    return (this.#held.get(id) ?? this.#rejected.get(id))?.modRevision;
   }
 
   #tell(changes: readonly Change<T>[], position: Position): void {
@@ -97,7 +116,7 @@ export class InstanceStore<T extends Keyed> implements Store {
       entry = this.#read(kv);
     } catch (error) {
       this.#delete(id, kv.modRevision, changes);
-      const rejection = { key: printableKey(kv.key), error };
+      const rejection = { key: printableKey(kv.key), modRevision: kv.modRevision, error };
       this.#rejected.set(id, rejection);
       this.#unreported.push(rejection);
       return;

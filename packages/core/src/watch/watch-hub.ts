@@ -6,7 +6,7 @@ import { publish } from "../kit/channels.js";
 import type { Clock, Timer } from "../kit/clock.js";
 import { SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
-import type { Watch, WatchCarrier } from "./watch.js";
+import type { Violation, Watch, WatchCarrier } from "./watch.js";
 
 /** A stream without a message for so long is asked for a sign of life (T3). */
 const QUIET_MS = 4_500;
@@ -38,6 +38,8 @@ export class WatchHub implements WatchCarrier {
    * deleted stays: its answer is still to come.
    */
   readonly #uncreated = new Map<number, number>();
+  /** Canceled by us on this stream, and not answered yet: what comes for them is of no interest. */
+  readonly #leaving = new Set<number>();
   /** The watches that were created on this stream, and for which nothing has come since. */
   readonly #idle = new Set<Watch>();
   #nextId = 1;
@@ -81,7 +83,11 @@ export class WatchHub implements WatchCarrier {
   delete(watch: Watch): void {
     if (!this.#remove(watch)) return;
     if (this.#watches.size === 0) this.#loop.stop();
-    else this.#loop.send({ type: "cancel", watchId: watch.id });
+    else this.#leave(watch.id);
+  }
+
+  violated(violation: Violation): void {
+    publish("sd:watch:violated", () => ({ violation, endpoint: this.#loop.endpoint }));
   }
 
   async close(): Promise<void> {
@@ -103,6 +109,7 @@ export class WatchHub implements WatchCarrier {
     } else if (this.#wasHeard) this.#loop.succeeded();
     this.#idle.clear();
     this.#uncreated.clear();
+    this.#leaving.clear();
     this.#lifeTimer?.[Symbol.dispose]();
     this.#lifeTimer = undefined;
     this.#askedAt = undefined;
@@ -169,6 +176,12 @@ export class WatchHub implements WatchCarrier {
     this.#askedAt = now;
     this.#probeId = watchId;
     this.#loop.send({ type: "create", watchId, key, startRevision: watch.nextRevision });
+    this.#leave(watchId);
+  }
+
+  #leave(watchId: number): void {
+    if (!this.#loop.isOpen) return;
+    this.#leaving.add(watchId);
     this.#loop.send({ type: "cancel", watchId });
   }
 
@@ -186,6 +199,10 @@ export class WatchHub implements WatchCarrier {
     const id = this.#idOf(response);
     if (response.created || response.canceled) this.#uncreated.delete(id);
     const watch = this.#watches.get(id);
+    if (!watch && !this.#isExpected(id, response)) {
+      this.#distrust();
+      return;
+    }
     this.#noteFlow(watch, id, response);
     if (watch) {
       if (response.canceled) this.#cancel(watch, response);
@@ -193,6 +210,21 @@ export class WatchHub implements WatchCarrier {
       else watch.receive(response);
     }
     if (this.#uncreated.size > 0) this.#askedAt ??= this.#lastMessageAt;
+  }
+
+  /** What may come for no watch: what was on its way to one that we have left, and answers to the stream. */
+  #isExpected(id: number, { canceled }: WatchResponse): boolean {
+    const isLeft = this.#leaving.has(id);
+    if (canceled) this.#leaving.delete(id);
+    // A cancellation harms nobody; it comes twice if etcd and we cancel at the same time.
+    return isLeft || canceled || id === -1;
+  }
+
+  /** Ids were mixed up: whatever came on this stream may be another's, or may have gone to another. */
+  #distrust(): void {
+    this.violated("unknown-watch");
+    for (const watch of [...this.#watches.values()]) this.#end(watch, () => watch.endsWithGap("corrupt"));
+    this.#loop.leave(new SdError("SD_INVARIANT", "etcd answered for a watch that it does not carry"), false);
   }
 
   /** Tells a stream that delivers from one on which nothing follows the creation of a watch. */
