@@ -49,3 +49,10 @@ export function bytesOf(kvs: readonly KeyValue[]): number {
   for (const { key, value } of kvs) bytes += key.length + value.length;
   return bytes;
 }
+
+/** What `events` add at most: what they replace or delete is not known. */
+export function bytesAdded(events: readonly WatchEvent[]): number {
+  let bytes = 0;
+  for (const { type, kv } of events) if (type === "put") bytes += kv.key.length + kv.value.length;
+  return bytes;
+}

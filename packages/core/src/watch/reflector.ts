@@ -13,7 +13,15 @@ import { Audit } from "./audit.js";
 import type { Finding } from "./compare.js";
 import { anchorOf, findBreak, type History, isSameCluster, newestOf, newestPut } from "./history.js";
 import { type KeyRange, printableRange } from "./key-range.js";
-import { bytesOf, checkLimits, defaultLimits, keysAfter, type Limits, requireWithin } from "./limits.js";
+import {
+  bytesAdded,
+  bytesOf,
+  checkLimits,
+  defaultLimits,
+  keysAfter,
+  type Limits,
+  requireWithin,
+} from "./limits.js";
 import { type Listing, listRange } from "./list.js";
 import type { Position, Store } from "./store.js";
 import { type Gap, Watch, type WatchSink } from "./watch.js";
@@ -302,7 +310,7 @@ export class Reflector implements AsyncDisposable {
       onStale: () => audit.doubt(),
       onEvents: (events, revision) => {
         const keys = keysAfter(this.#store, events, this.#limits.maxKeys);
-        this.#bytes += bytesOf(events.map(({ kv }) => kv));
+        this.#bytes += bytesAdded(events);
         // Too much, or perhaps too much: a list tells, and is refused if it is.
         if (keys > this.#limits.maxKeys || this.#bytes > this.#limits.maxBytes) return over.resolve();
         audit.note(events);
