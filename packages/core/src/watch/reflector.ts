@@ -56,7 +56,7 @@ export interface ReflectorPorts {
   readonly random: Random;
 }
 
-export interface ReflectorOptions extends Partial<Limits> {
+export interface ReflectorOptions {
   readonly range: KeyRange;
   readonly store: Store;
   /** The store already holds the range as of this revision: begin with the watch. */
@@ -65,7 +65,11 @@ export interface ReflectorOptions extends Partial<Limits> {
    * How often etcd is asked whether it holds the same keys, for up to 1,000 keys; more keys are compared less
    * often, up to ten times. Varies by half. Default 60000.
    */
-  readonly checkEveryMs?: number;
+  readonly checkEveryMs?: number | undefined;
+  /** The most keys that are taken in. Default 250,000. */
+  readonly maxKeys?: number | undefined;
+  /** The most bytes of keys and values, likewise. Default 256 MiB. */
+  readonly maxBytes?: number | undefined;
 }
 
 /** After being live for so long, trouble is new trouble. */
