@@ -5,7 +5,7 @@ import type { KeyValue, RangeResponse } from "../etcd/types.js";
 import { Backoff } from "../kit/backoff.js";
 import { publish } from "../kit/channels.js";
 import { type Clock, sleep } from "../kit/clock.js";
-import { type Deferred, deferred } from "../kit/deferred.js";
+import { deferred } from "../kit/deferred.js";
 import { invalidArgument, SdError } from "../kit/errors.js";
 import { Machine, type StateListener, type Transitions } from "../kit/machine.js";
 import type { Random } from "../kit/random.js";
@@ -70,6 +70,15 @@ export interface ReflectorOptions {
   readonly maxKeys?: number | undefined;
   /** The most bytes of keys and values, likewise. Default 256 MiB. */
   readonly maxBytes?: number | undefined;
+}
+
+/** What becomes of a watch, as its sink tells. */
+interface Following {
+  onLive(): void;
+  /** A list is needed; nothing more of the watch is taken. */
+  end(): void;
+  /** etcd refuses. */
+  fail(error: unknown): void;
 }
 
 /** After being live for so long, trouble is new trouble. */
@@ -238,36 +247,39 @@ export class Reflector implements AsyncDisposable {
   async #follow(onLive: () => void): Promise<void> {
     const { revision } = (this.#history as History).position;
     const over = deferred<void>();
-    using audit = this.#audit(over);
-    using watch = new Watch(this.#ports.watches, this.#range, revision, this.#sink(onLive, audit, over));
-    // At once: what is on its way must not find a closed reflector.
-    const onAbort = (): void => {
+    // At once: what is on its way must find neither a closed reflector, nor one that has missed something.
+    const end = (): void => {
       watch[Symbol.dispose]();
       audit[Symbol.dispose]();
       over.resolve();
     };
-    this.#abort.signal.addEventListener("abort", onAbort, { once: true });
-    if (this.#abort.signal.aborted) onAbort();
+    using audit = this.#audit(end);
+    const sink = this.#sink(audit, { onLive, end, fail: over.reject });
+    using watch = new Watch(this.#ports.watches, this.#range, revision, sink);
+    this.#abort.signal.addEventListener("abort", end, { once: true });
+    if (this.#abort.signal.aborted) end();
     try {
       await over.promise;
     } finally {
-      this.#abort.signal.removeEventListener("abort", onAbort);
+      this.#abort.signal.removeEventListener("abort", end);
     }
   }
 
-  #audit(over: Deferred<void>): Audit {
+  #audit(end: () => void): Audit {
+    const { transport, clock, random } = this.#ports;
     return new Audit({
-      ...{ ...this.#ports, range: this.#range, store: this.#store, checkEveryMs: this.#checkEveryMs },
+      ...{ transport, clock, random, range: this.#range, store: this.#store },
+      checkEveryMs: this.#checkEveryMs,
       history: () => this.#history as History,
       onFinding: (finding) => {
         if (finding === "lower-revision") this.#fall(behindError());
         else this.#finding = finding;
-        over.resolve();
+        end();
       },
     });
   }
 
-  #sink(onLive: () => void, audit: Audit, over: Deferred<void>): WatchSink {
+  #sink(audit: Audit, { onLive, end, fail }: Following): WatchSink {
     // Counts what the stream told of its standing: a read that it has overtaken says nothing any more.
     let standing = 0;
     let hasStood = false;
@@ -294,7 +306,7 @@ export class Reflector implements AsyncDisposable {
           return;
         }
         fall(new SdError("SD_UNAVAILABLE", "another cluster answers"));
-        over.resolve();
+        end();
       },
       onBehind: () => {
         standing += 1;
@@ -304,10 +316,10 @@ export class Reflector implements AsyncDisposable {
             if (asked !== standing || audit.isOver) return;
             if (isPast) return stand();
             fall(behindError());
-            over.resolve();
+            end();
           },
           (error) => {
-            if (asked === standing) over.reject(error);
+            if (asked === standing) fail(error);
           },
         );
       },
@@ -316,22 +328,22 @@ export class Reflector implements AsyncDisposable {
         const keys = keysAfter(this.#store, events, this.#limits.maxKeys);
         this.#bytes += bytesAdded(events);
         // Too much, or perhaps too much: a list tells, and is refused if it is.
-        if (keys > this.#limits.maxKeys || this.#bytes > this.#limits.maxBytes) return over.resolve();
+        if (keys > this.#limits.maxKeys || this.#bytes > this.#limits.maxBytes) return end();
         audit.note(events);
         if (this.#store.apply(events, this.#advance(revision, newestPut(events)))) return;
         this.#ports.watches.violated("contradiction");
         this.#fall(gapError("corrupt"));
-        over.resolve();
+        end();
       },
       onProgress: (revision) => this.#store.bookmark(this.#advance(revision)),
       onInterrupted: fall,
       onGap: (gap) => {
         fall(gapError(gap));
-        over.resolve();
+        end();
       },
       onRefused: (error) => {
         standing += 1;
-        over.reject(error);
+        fail(error);
       },
     };
   }

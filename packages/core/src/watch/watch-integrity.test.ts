@@ -147,6 +147,12 @@ describe("A reflector whose events contradict what it holds (D12)", () => {
     ]);
   });
 
+  it("takes nothing more of that watch, not even of the same turn (D1)", () => {
+    say(1, 11, { events: [b(11)] });
+    say(1, 12, { events: [a(12, "y")] });
+    expect(store.content).toEqual({ "/web/a": "x" });
+  });
+
   it("follows a key that comes and goes within one message", () => {
     say(1, 14, { events: [b(11, "x"), b(12), b(13, "y"), b(14)] });
     expect(counted()).toEqual([]);
