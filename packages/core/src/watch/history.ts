@@ -28,9 +28,14 @@ export type HistoryBreak =
   /** At a revision that was seen, etcd now shows something else: wiped, and grown beyond it since. */
   | "another-past";
 
-/** Whether `header` is of the cluster that was seen. */
+/** Whether `header` is of the cluster that was seen, or does not tell: etcd's grpc-proxy leaves it out. */
 export function isSameCluster({ clusterId }: History, header: Header): boolean {
-  return clusterId === undefined || clusterId === header.clusterId;
+  return clusterId === undefined || header.clusterId === 0n || clusterId === header.clusterId;
+}
+
+/** The id of the cluster, once it was told. */
+export function clusterOf(history: History | undefined, header: Header): bigint | undefined {
+  return header.clusterId === 0n ? history?.clusterId : header.clusterId;
 }
 
 /**

@@ -211,6 +211,19 @@ describe("A reflector's audit of an etcd that was wiped and has grown beyond", (
     expect([store.position?.epoch, statuses.at(-1)]).toEqual([2, "live"]);
   });
 
+  it("begins a new epoch by the list alone, where the watch is compacted (D8)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    await whileAway(() => {
+      etcd.wipe();
+      etcd.put("/web/b", "new");
+      for (let i = 0; i < 20; i += 1) etcd.put("/junk", `${i}`);
+      etcd.compact(etcd.revision);
+    });
+    await clock.advance(3_000);
+    expect([store.content, store.position?.epoch]).toEqual([{ "/web/b": "new" }, 2]);
+  });
+
   it("says only what can be said when the past is compacted (D9)", async () => {
     await reflect(["a", "b"]);
     const { clock, etcd } = fixture;

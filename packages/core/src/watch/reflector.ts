@@ -11,7 +11,15 @@ import { Machine, type StateListener, type Transitions } from "../kit/machine.js
 import type { Random } from "../kit/random.js";
 import { Audit } from "./audit.js";
 import type { Finding } from "./compare.js";
-import { anchorOf, findBreak, type History, isSameCluster, newestOf, newestPut } from "./history.js";
+import {
+  anchorOf,
+  clusterOf,
+  findBreak,
+  type History,
+  isSameCluster,
+  newestOf,
+  newestPut,
+} from "./history.js";
 import { type KeyRange, printableRange } from "./key-range.js";
 import {
   bytesAdded,
@@ -225,7 +233,8 @@ export class Reflector implements AsyncDisposable {
   }
 
   #replace(listing: Listing): void {
-    const { revision, clusterId } = listing.header;
+    const { revision } = listing.header;
+    const clusterId = clusterOf(this.#history, listing.header);
     const finding = this.#finding;
     this.#finding = undefined;
     // A comparison may have seen in the past what a list of the present cannot show.
@@ -301,7 +310,7 @@ export class Reflector implements AsyncDisposable {
         standing += 1;
         const history = this.#history as History;
         if (isSameCluster(history, header)) {
-          this.#history = { ...history, clusterId: header.clusterId };
+          this.#history = { ...history, clusterId: clusterOf(history, header) };
           stand();
           return;
         }
