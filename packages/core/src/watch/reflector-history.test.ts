@@ -117,7 +117,7 @@ describe("A reflector whose member is behind", () => {
     const watches = new WatchHub(transport, clock, random);
     reflector = new Reflector({ transport, watches, clock, random }, { range, store, revision: 10 });
     await clock.settle();
-    transport.watchStream.say(message(1, 5, { created: true }));
+    transport.watchStream.say(message(0, 5, { created: true }));
     return async () => {
       const closing = reflector.close();
       read.reject(new Error("closed"));
@@ -132,7 +132,7 @@ describe("A reflector whose member is behind", () => {
     read.resolve(answer(12));
     await clock.settle();
     expect(reflector.state.status).toBe("live");
-    transport.watchStream.say(message(1, 11, { events: [event("/web/a", 11, "x")] }));
+    transport.watchStream.say(message(0, 11, { events: [event("/web/a", 11, "x")] }));
     expect(store.calls).toEqual(["apply 1 -> 11"]);
   });
 
@@ -143,12 +143,12 @@ describe("A reflector whose member is behind", () => {
     await clock.settle();
     expect(reflector.state.status).toBe("syncing");
     await clock.advance(1_000);
-    transport.watchStream.say(message(1, 12, { created: true }));
+    transport.watchStream.say(message(0, 12, { created: true }));
     expect(reflector.state.status).toBe("live");
   });
 
   it("is not live by a read that is answered after the watch ended", async () => {
-    transport.watchStream.say(message(1, 0, { canceled: true, compactRevision: 20 }));
+    transport.watchStream.say(message(0, 0, { canceled: true, compactRevision: 20 }));
     read.resolve(answer(12));
     await clock.settle();
     expect(reflector.state.status).toBe("syncing");
@@ -159,7 +159,7 @@ describe("A reflector whose member is behind", () => {
     await clock.settle();
     expect(reflector.state.status).toBe("live");
     // Progress of an etcd that was wiped meanwhile.
-    transport.watchStream.say(message(1, 5));
+    transport.watchStream.say(message(0, 5));
     read.resolve(answer(5));
     await clock.settle();
     expect(reflector.state.status).toBe("stale");

@@ -41,7 +41,7 @@ describe("A watch whose stream breaks its rules (D12)", () => {
     sink = new RecordingSink();
     new Watch(hub, range, 10, sink);
     await clock.settle();
-    say(1, 10, { created: true });
+    say(0, 10, { created: true });
     sink.log.length = 0;
   });
 
@@ -61,16 +61,16 @@ describe("A watch whose stream breaks its rules (D12)", () => {
       ],
     ],
   ])("is counted as %s, delivers nothing of it and ends with a gap", (violation, parts) => {
-    for (const part of parts) say(1, 20, part);
-    say(1, 30, { events: [a(30, "x")] });
+    for (const part of parts) say(0, 20, part);
+    say(0, 30, { events: [a(30, "x")] });
     expect(sink.log).toEqual(["gap corrupt"]);
     expect(counted()).toEqual([violation]);
   });
 
   it("drops what was delivered before, counts it, and goes on", () => {
-    say(1, 12, { events: [a(11, "x"), b(12, "x")] });
-    say(1, 12, { events: [a(11, "x")] });
-    say(1, 13, { events: [b(12, "x"), a(13)] });
+    say(0, 12, { events: [a(11, "x"), b(12, "x")] });
+    say(0, 12, { events: [a(11, "x")] });
+    say(0, 13, { events: [b(12, "x"), a(13)] });
     expect(sink.log).toEqual([
       "put /web/a@11, put /web/b@12 -> 12",
       "stale",
@@ -83,9 +83,9 @@ describe("A watch whose stream breaks its rules (D12)", () => {
   it("ends with all others of its stream when a message is for none of them", async () => {
     const other = new RecordingSink();
     new Watch(hub, prefixRange(bytes("/api/")), 10, other);
-    say(2, 10, { created: true });
+    say(1, 10, { created: true });
     const stream = transport.watchStream;
-    say(9, 11, { events: [a(11, "x")] });
+    say(8, 11, { events: [a(11, "x")] });
     expect([sink.log, other.log.slice(1)]).toEqual([["gap corrupt"], ["gap corrupt"]]);
     expect(stream.isOver).toBe(true);
     expect(counted()).toEqual(["unknown-watch"]);
@@ -94,12 +94,12 @@ describe("A watch whose stream breaks its rules (D12)", () => {
   it("is not confused by what is under way to a watch that was left", () => {
     const other = new Watch(hub, prefixRange(bytes("/api/")), 10, new RecordingSink());
     other[Symbol.dispose]();
-    say(2, 10, { created: true });
-    say(2, 11, { events: [event("/api/a", 11, "x")] });
-    say(2, 11, { canceled: true });
-    say(2, 11, { canceled: true, compactRevision: 11 });
+    say(1, 10, { created: true });
+    say(1, 11, { events: [event("/api/a", 11, "x")] });
+    say(1, 11, { canceled: true });
+    say(1, 11, { canceled: true, compactRevision: 11 });
     say(-1, 11);
-    say(1, 12, { events: [a(12, "x")] });
+    say(0, 12, { events: [a(12, "x")] });
     expect(sink.log).toEqual(["put /web/a@12 -> 12"]);
     expect(counted()).toEqual([]);
     expect(transport.watchStream.isOver).toBe(false);
@@ -123,7 +123,7 @@ describe("A reflector whose events contradict what it holds (D12)", () => {
     };
     reflector = new Reflector({ transport, watches: hub, clock, random: fixedRandom(0.5) }, { range, store });
     await clock.settle();
-    say(1, 10, { created: true });
+    say(0, 10, { created: true });
     expect([store.content, reflector.state.status]).toEqual([{ "/web/a": "x" }, "live"]);
     return () => reflector.close();
   });
@@ -133,13 +133,13 @@ describe("A reflector whose events contradict what it holds (D12)", () => {
     ["deletes twice", [a(11), a(12)]],
   ])("lists again when etcd %s", async (_case, events) => {
     listed = { header: header(13), kvs: [b(13, "y").kv] };
-    say(1, 12, { events });
+    say(0, 12, { events });
     expect(reflector.state).toMatchObject({ status: "stale", error: { code: "SD_INVARIANT" } });
     expect(counted()).toEqual(["contradiction"]);
     await clock.advance(100);
     expect(store.calls.at(-1)).toBe("replace 1 -> 13");
     expect(reads).toBe(2);
-    say(2, 13, { created: true });
+    say(0, 13, { created: true });
     expect([store.content, reflector.state.status, store.position?.epoch]).toEqual([
       { "/web/b": "y" },
       "live",
@@ -148,23 +148,23 @@ describe("A reflector whose events contradict what it holds (D12)", () => {
   });
 
   it("takes nothing more of that watch, not even of the same turn (D1)", () => {
-    say(1, 11, { events: [b(11)] });
-    say(1, 12, { events: [a(12, "y")] });
+    say(0, 11, { events: [b(11)] });
+    say(0, 12, { events: [a(12, "y")] });
     expect(store.content).toEqual({ "/web/a": "x" });
   });
 
   it("follows a key that comes and goes within one message", () => {
-    say(1, 14, { events: [b(11, "x"), b(12), b(13, "y"), b(14)] });
+    say(0, 14, { events: [b(11, "x"), b(12), b(13, "y"), b(14)] });
     expect(counted()).toEqual([]);
     expect([store.content, reflector.state.status]).toEqual([{ "/web/a": "x" }, "live"]);
   });
 
   it("looks again at progress below its revision, and lists only if a read confirms it", async () => {
-    say(1, 5);
+    say(0, 5);
     await clock.settle();
     expect([reads, reflector.state.status]).toEqual([2, "live"]);
     listed = { header: header(5), kvs: [] };
-    say(1, 5);
+    say(0, 5);
     await clock.settle();
     expect(reflector.state.status).toBe("stale");
     await clock.advance(5_000);
@@ -175,7 +175,7 @@ describe("A reflector whose events contradict what it holds (D12)", () => {
     listed = { header: { ...header(50), clusterId: 2n }, kvs: [a(9, "other").kv] };
     transport.watchStream.fail(new Error("cut"));
     await clock.advance(1_000);
-    say(1, 50, { header: { ...header(50), clusterId: 2n }, created: true });
+    say(0, 50, { header: { ...header(50), clusterId: 2n }, created: true });
     expect(reflector.state.status).toBe("stale");
     await clock.advance(100);
     expect([store.content, store.position]).toEqual([{ "/web/a": "other" }, { revision: 50, epoch: 2 }]);

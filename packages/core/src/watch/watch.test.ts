@@ -51,7 +51,7 @@ describe("Watch", () => {
 
   it("begins after the revision that is known (D5)", () => {
     expect(transport.watchStream.sent).toEqual([
-      { type: "create", watchId: 1, ...prefixRange(bytes("/")), startRevision: 11 },
+      { type: "create", watchId: 0, ...prefixRange(bytes("/")), startRevision: 11 },
     ]);
   });
 

@@ -73,8 +73,8 @@ export interface WatchCarrier {
  */
 export class Watch implements Disposable {
   readonly range: KeyRange;
-  /** On the hub's streams. @internal */
-  id = 0;
+  /** On the hub's stream of the moment. @internal */
+  id = -1;
   /** Streams in a row that fell silent after `created`, with nothing delivered since. @internal */
   stalls = 0;
   readonly #hub: WatchCarrier;
