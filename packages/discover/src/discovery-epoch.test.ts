@@ -97,7 +97,7 @@ describe("Discovery: of an etcd that lost its data", () => {
     await begin();
     await wipe();
     bench.disconnect();
-    bench.memory.put("/web/c", "h:3");
+    for (const port of [2, 3]) bench.memory.put("/web/c", `h:${port}`);
     bench.memory.compact(bench.memory.revision);
     await bench.clock.advance(3_000);
     bench.connect();

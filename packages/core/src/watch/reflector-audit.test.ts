@@ -171,6 +171,21 @@ describe("A reflector's audit", () => {
     expect([lists(), repairs.length]).toEqual([1, 0]);
   });
 
+  it("compares again within a minute after a comparison that failed (D9)", async () => {
+    const checks = heard("sd:reflector:checked");
+    await reflect(["a"], { checkEveryMs: 3_600_000 });
+    const { clock } = fixture;
+    let refusals = 2;
+    beforeRange = () => {
+      refusals -= 1;
+      if (refusals >= 0) throw failure("network");
+    };
+    await clock.advance(3_600_000 + 2 * SOON_MS);
+    expect(checks.map(({ outcome }) => outcome)).toEqual(["failed", "failed", "equal"]);
+    expect([lists(), statuses]).toEqual([1, []]);
+    checks[Symbol.dispose]();
+  });
+
   it("reads smaller pages on a slow link (D18)", async () => {
     const checks = heard("sd:reflector:checked");
     await reflect(Array.from({ length: 700 }, (_, index) => `k${index}`));

@@ -2,7 +2,7 @@ import { fixedRandom, ManualClock } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { bytes } from "../../test/observe.js";
 import { RecordingSink } from "../../test/recorders.js";
-import { event, failure, message, ScriptedTransport } from "../../test/scripted-transport.js";
+import { event, failure, header, message, ScriptedTransport } from "../../test/scripted-transport.js";
 import { prefixRange } from "./key-range.js";
 import { Watch } from "./watch.js";
 import { WatchHub } from "./watch-hub.js";
@@ -116,6 +116,35 @@ describe("WatchHub", () => {
     expect(sink.log).toEqual(["created", "interrupted SD_UNAVAILABLE"]);
     await clock.advance(500);
     expect(transport.watchStreams).toHaveLength(2);
+  });
+
+  it("asks by a read where a proxy answers on the stream, which proves no etcd behind it (T3, F38)", async () => {
+    const { sink } = watchFrom("/a/");
+    const reads: number[] = [];
+    let isAnswering = true;
+    transport.range = async () => {
+      reads.push(clock.now());
+      if (!isAnswering) throw failure("timeout");
+      return { header: header(10), kvs: [], more: false, count: 0 };
+    };
+    await clock.settle();
+    const stream = transport.watchStream;
+    stream.say(message(0, 10, created));
+    await clock.advance(4_500);
+    stream.say(message(1, 0, { canceled: true, header: { ...header(0), clusterId: 0n } }));
+    await clock.advance(9_000);
+    expect(reads).toEqual([9_000, 13_500]);
+    expect(sent()).toEqual(["create 0", "create 1", "cancel 1"]);
+    expect(sink.log).toEqual(["created"]);
+    isAnswering = false;
+    await clock.advance(4_500);
+    expect(stream.canceled).toEqual({ suspect: true });
+    expect(sink.log).toEqual(["created", "interrupted SD_UNAVAILABLE"]);
+    // The next stream may lead to etcd itself.
+    await clock.advance(500);
+    transport.watchStream.say(message(0, 10, created));
+    await clock.advance(4_500);
+    expect(sent()).toEqual(["create 0", "create 1", "cancel 1"]);
   });
 
   it("takes any message for a sign of life, and asks again after the next quiet (T3)", async () => {

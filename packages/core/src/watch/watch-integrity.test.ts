@@ -171,6 +171,17 @@ describe("A reflector whose events contradict what it holds (D12)", () => {
     expect([store.content, store.position]).toEqual([{}, { revision: 5, epoch: 2 }]);
   });
 
+  it("takes a header that names no cluster for no other cluster (F38)", async () => {
+    transport.watchStream.fail(new Error("cut"));
+    await clock.advance(1_000);
+    say(0, 11, { header: { ...header(11), clusterId: 0n }, created: true });
+    expect(reflector.state.status).toBe("live");
+    transport.watchStream.fail(new Error("cut"));
+    await clock.advance(1_000);
+    say(0, 11, { created: true });
+    expect([reflector.state.status, store.position?.epoch]).toEqual(["live", 1]);
+  });
+
   it("sees at once by the header of `created` that another cluster answers (D8)", async () => {
     listed = { header: { ...header(50), clusterId: 2n }, kvs: [a(9, "other").kv] };
     transport.watchStream.fail(new Error("cut"));
