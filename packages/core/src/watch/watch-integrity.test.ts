@@ -169,6 +169,7 @@ describe("A reflector whose events contradict what it holds (D12)", () => {
     expect(reflector.state.status).toBe("stale");
     await clock.advance(5_000);
     expect([store.content, store.position]).toEqual([{}, { revision: 5, epoch: 2 }]);
+    expect(counted()).toEqual(["backward-progress", "backward-progress"]);
   });
 
   it("takes a header that names no cluster for no other cluster (F38)", async () => {

@@ -27,6 +27,8 @@ export type Violation =
   | "unknown-watch"
   /** Events that were delivered before. */
   | "stale"
+  /** Progress to below what was delivered: a member that lags, or was wiped; a read tells which. */
+  | "backward-progress"
   /** An event that does not fit to what is known: a delete of what is not there. */
   | "contradiction";
 
@@ -156,8 +158,10 @@ export class Watch implements Disposable {
 
   #progress(revision: number): void {
     if (revision === 0) return;
-    if (revision < this.#revision) this.#sink.onBehind(revision);
-    else if (revision > this.#revision) {
+    if (revision < this.#revision) {
+      this.#hub.violated("backward-progress");
+      this.#sink.onBehind(revision);
+    } else if (revision > this.#revision) {
       this.#revision = revision;
       this.#sink.onProgress(revision);
     }
