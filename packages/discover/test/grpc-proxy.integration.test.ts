@@ -15,17 +15,20 @@ describe.each(etcdBinaries())("discovery behind the grpc-proxy of $name (F38)", 
     leaks = leakCheck();
     etcd = await EtcdProcess.start({ binary });
     const port = await freePort();
-    const endpoint = `http://127.0.0.1:${port}`;
-    const args = ["grpc-proxy", "start", `--endpoints=${etcd.endpoint}`, `--listen-addr=127.0.0.1:${port}`];
+    const address = `127.0.0.1:${port}`;
+    // It looks for itself at the second address, and ends if it is not there (3.5.30).
+    const addresses = [`--listen-addr=${address}`, `--advertise-client-url=${address}`];
+    const args = ["grpc-proxy", "start", `--endpoints=${etcd.endpoint}`, ...addresses];
     proxy = spawn(binary, args, {
       stdio: "ignore",
       env: { ...process.env, ETCD_UNSUPPORTED_ARCH: process.arch },
     });
-    client = createClient({ endpoints: [endpoint] });
+    client = createClient({ endpoints: [`http://${address}`] });
     await eventually(() => client.transport.range({ key: Buffer.from("x") }), { timeoutMs: 20_000 });
   });
   afterEach(async () => {
     await client.close();
+    expect(proxy.exitCode, "the proxy runs").toBe(null);
     const exit = new Promise((resolve) => proxy.once("exit", resolve));
     proxy.kill("SIGKILL");
     await exit;
