@@ -78,12 +78,17 @@ describe.each(etcdBinaries())("a cluster of three, on $name", ({ binary }) => {
     await using client = createClient({ endpoints: [isolated.endpoint] });
     const keys = new Set<string>();
     const store: Store = {
+      get size() {
+        return keys.size;
+      },
+      revisionOf: () => undefined,
       replace: (kvs) => {
         keys.clear();
         for (const { key } of kvs) keys.add(Buffer.from(key).toString());
       },
       apply: (events) => {
         for (const { kv } of events) keys.add(Buffer.from(kv.key).toString());
+        return true;
       },
       bookmark() {},
     };
