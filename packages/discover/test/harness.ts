@@ -1,5 +1,5 @@
 import { createClient, type EtcdClient, type EtcdTransport } from "@sd/core";
-import { leaseId, ManualClock, MemoryEtcd, SeededRandom } from "@sd/testing";
+import { ManualClock, MemoryEtcd, SeededRandom } from "@sd/testing";
 import { expect } from "vitest";
 import type { Change, Keyed } from "../src/change.js";
 import type { ServiceDiscovery } from "../src/discover.js";
@@ -38,12 +38,7 @@ export class Harness {
 
   /** Several writes as one revision; `undefined` deletes. */
   async write(values: Readonly<Record<string, string | undefined>>): Promise<void> {
-    const success = Object.entries(values).map(([key, value]) =>
-      value === undefined
-        ? ({ type: "delete", key: Buffer.from(key) } as const)
-        : ({ type: "put", key: Buffer.from(key), value: Buffer.from(value), lease: leaseId(0n) } as const),
-    );
-    await this.memory.transport().txn({ compare: [], success, failure: [] });
+    this.memory.write(values);
     await this.clock.settle();
   }
 

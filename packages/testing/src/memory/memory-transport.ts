@@ -24,7 +24,7 @@ import type { HeldMessages } from "./held-messages.js";
 import type { MemoryServer } from "./memory-server.js";
 import { MemoryStream } from "./memory-stream.js";
 import { connectionRefused, connectionReset, type Link, type Network } from "./network.js";
-import { fromLease, fromTxn, fromWatch, toRange, toTxn, toWatch } from "./port.js";
+import { fromLease, fromTxn, fromWatch, toGrant, toLease, toRange, toTxn, toWatch } from "./port.js";
 import { transportError } from "./refusals.js";
 
 const DEFAULT_TIMEOUT_MS = 5_000;
@@ -52,21 +52,23 @@ export class MemoryTransport implements EtcdTransport {
   }
 
   range(request: RangeRequest, options?: CallOptions): Promise<RangeResponse> {
-    return this.#call("range", request, () => this.#host.server.range(toRange(request)), options);
+    const { server } = this.#host;
+    return this.#call("range", request, toRange, (asked) => server.range(asked), options);
   }
 
   txn(request: TxnRequest, options?: CallOptions): Promise<TxnResponse> {
-    return this.#call("txn", request, () => fromTxn(this.#host.server.txn(toTxn(request))), options);
+    const { server } = this.#host;
+    return this.#call("txn", request, toTxn, (asked) => fromTxn(server.txn(asked)), options);
   }
 
   grant(request: GrantRequest, options?: CallOptions): Promise<GrantResponse> {
-    const { id, ttlSeconds } = request;
-    const answer = (): GrantResponse => fromLease(this.#host.server.grant({ id, ttl: ttlSeconds }));
-    return this.#call("grant", request, answer, options);
+    const { server } = this.#host;
+    return this.#call("grant", request, toGrant, (asked) => fromLease(server.grant(asked)), options);
   }
 
   revoke(id: LeaseId, options?: CallOptions): Promise<RevokeResponse> {
-    return this.#call("revoke", { id }, () => this.#host.server.revoke({ id }), options);
+    const { server } = this.#host;
+    return this.#call("revoke", { id }, toLease, (asked) => server.revoke(asked), options);
   }
 
   keepAlive(
@@ -79,7 +81,10 @@ export class MemoryTransport implements EtcdTransport {
         network,
         handlers,
         {
-          onSend: (request) => log("renew", request),
+          onSend: (request) => {
+            toLease(request);
+            log("renew", request);
+          },
           onCancel: (suspect) => log("cancel", { stream: "keepAlive", suspect }),
           onClose: () => this.#forget(stream),
           onAnswer: (_response, deliver) => deliver(),
@@ -104,7 +109,10 @@ export class MemoryTransport implements EtcdTransport {
         network,
         handlers,
         {
-          onSend: (request) => log("watchRequest", request),
+          onSend: (request) => {
+            toWatch(request);
+            log("watchRequest", request);
+          },
           onCancel: (suspect) => log("cancel", { stream: "watch", suspect }),
           onClose: () => {
             held.drop(stream);
@@ -131,15 +139,18 @@ export class MemoryTransport implements EtcdTransport {
     this.#host.streams.delete(stream);
   }
 
-  async #call<V extends AnswerVerb, Answer>(
+  async #call<V extends AnswerVerb, Asked, Answer>(
     verb: V,
     request: Requests[V],
-    answer: () => Answer,
+    write: (request: Requests[V]) => Asked,
+    answer: (asked: Asked) => Answer,
     options?: CallOptions,
   ): Promise<Answer> {
+    this.#checkOpen(options);
+    const asked = write(request);
     const { network } = this.#host;
     return this.#send<V, Answer>(verb, request, options, network.post.bind(network), (resolve, reject) => {
-      const outcome = attempt(answer);
+      const outcome = attempt(() => answer(asked));
       const isLost = network.takeLoss(verb);
       network.post(() => {
         if (isLost) reject(connectionReset());
@@ -147,6 +158,11 @@ export class MemoryTransport implements EtcdTransport {
         else resolve(outcome.value);
       });
     });
+  }
+
+  #checkOpen({ signal }: CallOptions = {}): void {
+    signal?.throwIfAborted();
+    if (this.#isClosed) throw closed();
   }
 
   /** Opening needs no answer of etcd: a stream to a frozen one opens, and stays silent. */
@@ -176,12 +192,12 @@ export class MemoryTransport implements EtcdTransport {
   async #send<V extends RequestVerb, Answer>(
     verb: V,
     request: Requests[V],
-    { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: CallOptions = {},
+    options: CallOptions = {},
     post: (step: () => void) => void,
     arrive: (resolve: (answer: Answer) => void, reject: (error: unknown) => void) => void,
   ): Promise<Answer> {
-    signal?.throwIfAborted();
-    if (this.#isClosed) throw closed();
+    this.#checkOpen(options);
+    const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
     const { network, log } = this.#host;
     log(verb, request);
     let resolve: (answer: Answer) => void = () => {};

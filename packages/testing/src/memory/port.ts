@@ -1,6 +1,11 @@
-/** The port of `@sd/core` as a door to the store: its requests and answers in etcd's whole vocabulary, and back. */
+/**
+ * The port of `@sd/core` as a door to the store: its requests and answers in etcd's whole vocabulary, and back.
+ *
+ * What the adapter to a real etcd cannot write, and refuses before it sends, is refused here too.
+ */
 
 import type * as port from "@sd/core";
+import { invalidArgument } from "@sd/core";
 import {
   type Compare,
   CompareTarget,
@@ -10,7 +15,7 @@ import {
   type TxnRequest,
   type TxnResponse,
 } from "./api/kv.js";
-import type { LeaseKeepAliveResponse } from "./api/lease.js";
+import type { LeaseGrantRequest, LeaseKeepAliveResponse, LeaseRequest } from "./api/lease.js";
 import type { WatchRequest, WatchResponse } from "./api/watch.js";
 import { leaseId } from "./lease-id.js";
 
@@ -18,8 +23,8 @@ export function toRange(request: port.RangeRequest): RangeRequest {
   return {
     key: request.key,
     rangeEnd: request.rangeEnd ?? EMPTY,
-    limit: request.limit ?? 0,
-    revision: request.revision ?? 0,
+    limit: whole(request.limit ?? 0),
+    revision: whole(request.revision ?? 0),
     sortOrder: 0,
     sortTarget: 0,
     serializable: false,
@@ -48,17 +53,18 @@ function toCompare(compare: port.Compare): Compare {
     key,
     rangeEnd: EMPTY,
     version: 0,
-    createRevision: compare.target === "create" ? compare.equals : 0,
-    modRevision: compare.target === "mod" ? compare.equals : 0,
+    createRevision: compare.target === "create" ? whole(compare.equals) : 0,
+    modRevision: compare.target === "mod" ? whole(compare.equals) : 0,
     value: EMPTY,
-    lease: compare.target === "lease" ? compare.equals : 0n,
+    lease: compare.target === "lease" ? whole(compare.equals) : 0n,
   };
 }
 
 function toOperation(operation: port.Operation): RequestOp {
   switch (operation.type) {
     case "put": {
-      const { key, value, lease } = operation;
+      const { key, value } = operation;
+      const lease = checkedLease(operation.lease);
       return { put: { key, value, lease, prevKv: false, ignoreValue: false, ignoreLease: false } };
     }
     case "delete":
@@ -66,6 +72,32 @@ function toOperation(operation: port.Operation): RequestOp {
     case "range":
       return { range: toRange(operation.range) };
   }
+}
+
+/** @throws SdError `SD_INVALID_ARGUMENT`, as the adapter does for a request that cannot be written. */
+export function toGrant({ id, ttlSeconds }: port.GrantRequest): LeaseGrantRequest {
+  if (!Number.isSafeInteger(ttlSeconds) || ttlSeconds < 1) {
+    throw invalidArgument("ttlSeconds", "a whole number of at least 1", ttlSeconds);
+  }
+  return { id: checkedLease(id), ttl: ttlSeconds };
+}
+
+/** Of a renewal, and of a revocation. */
+export function toLease({ id }: port.KeepAliveRequest): LeaseRequest {
+  return { id: checkedLease(id) };
+}
+
+function checkedLease(id: bigint): bigint {
+  if (typeof id !== "bigint" || id < 1n || id >= 1n << 63n) {
+    throw invalidArgument("lease id", "a bigint from 1 to 2^63 - 1", id);
+  }
+  return id;
+}
+
+function whole<Value extends number | bigint>(value: Value): Value {
+  const isWhole = typeof value === "bigint" ? value >= 0n : Number.isSafeInteger(value) && value >= 0;
+  if (!isWhole) throw invalidArgument("a number of a request", "a whole number from 0", value);
+  return value;
 }
 
 /** The port hears only what was read. */
@@ -80,9 +112,12 @@ export function fromLease({ header, id, ttl }: LeaseKeepAliveResponse): port.Kee
 
 export function toWatch(request: port.WatchRequest): WatchRequest {
   if (request.type === "progress") return { progress: {} };
-  const watchId = BigInt(request.watchId);
+  const watchId = BigInt(whole(request.watchId));
   if (request.type === "cancel") return { cancel: { watchId } };
   const { key, rangeEnd = EMPTY, startRevision } = request;
+  if (!Number.isSafeInteger(startRevision) || startRevision < 1) {
+    throw invalidArgument("startRevision", "a whole number of at least 1", startRevision);
+  }
   const create = { key, rangeEnd, startRevision, progressNotify: false, filters: [], prevKv: false, watchId };
   return { create: { ...create, fragment: false } };
 }
