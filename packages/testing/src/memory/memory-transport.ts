@@ -24,7 +24,17 @@ import type { HeldMessages } from "./held-messages.js";
 import type { MemoryServer } from "./memory-server.js";
 import { MemoryStream } from "./memory-stream.js";
 import { connectionRefused, connectionReset, type Link, type Network } from "./network.js";
-import { fromLease, fromTxn, fromWatch, toGrant, toLease, toRange, toTxn, toWatch } from "./port.js";
+import {
+  checkSize,
+  fromLease,
+  fromTxn,
+  fromWatch,
+  toGrant,
+  toLease,
+  toRange,
+  toTxn,
+  toWatch,
+} from "./port.js";
 import { transportError } from "./refusals.js";
 
 const DEFAULT_TIMEOUT_MS = 5_000;
@@ -53,12 +63,30 @@ export class MemoryTransport implements EtcdTransport {
 
   range(request: RangeRequest, options?: CallOptions): Promise<RangeResponse> {
     const { server } = this.#host;
-    return this.#call("range", request, toRange, (asked) => server.range(asked), options);
+    return this.#call(
+      "range",
+      request,
+      toRange,
+      (asked) => {
+        checkSize({ range: request });
+        return server.range(asked);
+      },
+      options,
+    );
   }
 
   txn(request: TxnRequest, options?: CallOptions): Promise<TxnResponse> {
     const { server } = this.#host;
-    return this.#call("txn", request, toTxn, (asked) => fromTxn(server.txn(asked)), options);
+    return this.#call(
+      "txn",
+      request,
+      toTxn,
+      (asked) => {
+        checkSize({ txn: request });
+        return fromTxn(server.txn(asked));
+      },
+      options,
+    );
   }
 
   grant(request: GrantRequest, options?: CallOptions): Promise<GrantResponse> {

@@ -18,6 +18,8 @@ import {
 import type { LeaseGrantRequest, LeaseKeepAliveResponse, LeaseRequest } from "./api/lease.js";
 import type { WatchRequest, WatchResponse } from "./api/watch.js";
 import { leaseId } from "./lease-id.js";
+import { largerThanMax, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES } from "./limits.js";
+import { refusal, transportError } from "./refusals.js";
 
 export function toRange(request: port.RangeRequest): RangeRequest {
   return {
@@ -72,6 +74,33 @@ function toOperation(operation: port.Operation): RequestOp {
     case "range":
       return { range: toRange(operation.range) };
   }
+}
+
+/**
+ * Refuses what is too large for etcd, give or take the few bytes that protobuf adds.
+ *
+ * @throws SdError as etcd does
+ */
+export function checkSize(
+  request: { readonly txn: port.TxnRequest } | { readonly range: port.RangeRequest },
+): void {
+  const size = "txn" in request ? txnSize(request.txn) : rangeSize(request.range);
+  if (size > MAX_MESSAGE_BYTES) throw transportError(8, largerThanMax(size));
+  if ("txn" in request && size > MAX_REQUEST_BYTES) throw refusal("requestTooLarge");
+}
+
+function txnSize({ compare, success, failure }: port.TxnRequest): number {
+  let size = 0;
+  for (const { key } of compare) size += key.length;
+  for (const operation of [...success, ...failure]) {
+    if (operation.type === "range") size += rangeSize(operation.range);
+    else size += operation.key.length + (operation.type === "put" ? operation.value.length : 0);
+  }
+  return size;
+}
+
+function rangeSize({ key, rangeEnd }: port.RangeRequest): number {
+  return key.length + (rangeEnd?.length ?? 0);
 }
 
 /** @throws SdError `SD_INVALID_ARGUMENT`, as the adapter does for a request that cannot be written. */

@@ -81,7 +81,7 @@ export function countEvents(messages: readonly Told[]): number {
 export function describeStep(step: unknown): string {
   return JSON.stringify(step, (_name, value: unknown) => {
     if (typeof value === "bigint") return `${value}n`;
-    if (value instanceof Uint8Array) return text(value);
+    if (value instanceof Uint8Array) return value.length > 200 ? `${value.length} bytes` : text(value);
     return value === false || value === 0 || value === "" ? undefined : value;
   });
 }

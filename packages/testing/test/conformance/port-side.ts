@@ -107,13 +107,14 @@ async function until(isSo: () => boolean): Promise<void> {
 function outcomeOf(error: unknown): unknown {
   if (!SdError.is(error)) return error;
   const { code, retryable, cause } = error;
+  const said = (text: string) => text.replace(/\(\d+ vs/, "(its size vs");
   if (!(cause instanceof EtcdFailure)) return { code, retryable, refused: "before it was sent" };
   return {
     code,
     retryable,
     kind: cause.kind,
     status: cause.status,
-    said: cause.message,
+    said: said(cause.message),
     isSent: cause.isSent,
   };
 }
