@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import grpc from "@grpc/grpc-js";
-import { field, fields, page, put, txn, watchAll } from "./wire.mjs";
+import { fields, page, put, txn, watchAll } from "./wire.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const identity = (bytes) => bytes;
@@ -39,7 +39,8 @@ async function start(command, args, given) {
       const done = (error, answer) => (error ? reject(error) : resolve(answer));
       client.makeUnaryRequest(`/etcdserverpb.${path}`, identity, identity, request, done);
     });
-  const rss = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))[1]) / 1024;
+  const rss = () =>
+    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))[1]) / 1024;
   const close = () => {
     client.close();
     child.kill("SIGKILL");
@@ -90,7 +91,8 @@ async function singlePuts(name, server) {
 }
 
 async function transactions(name, server) {
-  const puts = (index) => Array.from({ length: 100 }, (_, n) => put(`/k/${(index * 100 + n) % 1_000}`, VALUE));
+  const puts = (index) =>
+    Array.from({ length: 100 }, (_, n) => put(`/k/${(index * 100 + n) % 1_000}`, VALUE));
   const work = (index) => server.call("KV/Txn", txn(puts(index)));
   const ms = await measureWatched(server, 1_000, 16, work, 100_000);
   report(`${name}: transactions of 100 puts, watched`, `${rate(100_000, ms)} events/s`);
@@ -111,13 +113,17 @@ async function manyKeys(name, server) {
   }
   const read = performance.now();
   report(`${name}: 100,000 keys written`, `${Math.round(written - began)} ms`);
-  report(`${name}: ${count.toLocaleString("en")} keys listed in pages of 5,000`, `${Math.round(read - written)} ms`);
+  report(
+    `${name}: ${count.toLocaleString("en")} keys listed in pages of 5,000`,
+    `${Math.round(read - written)} ms`,
+  );
 }
 
 /** One million puts on a thousand keys must not cost a million versions. */
 async function longLife(name, server) {
   const before = server.rss();
-  const puts = (index) => Array.from({ length: 100 }, (_, n) => put(`/k/${(index * 100 + n) % 1_000}`, VALUE));
+  const puts = (index) =>
+    Array.from({ length: 100 }, (_, n) => put(`/k/${(index * 100 + n) % 1_000}`, VALUE));
   const began = performance.now();
   await inParallel(10_000, 16, (index) => server.call("KV/Txn", txn(puts(index))));
   const ms = performance.now() - began;
@@ -132,9 +138,13 @@ async function deafWatcher(name, server) {
   stream.pause();
   const before = server.rss();
   const value = "x".repeat(1_024);
-  const puts = (index) => Array.from({ length: 100 }, (_, n) => put(`/k/${(index * 100 + n) % 1_000}`, value));
+  const puts = (index) =>
+    Array.from({ length: 100 }, (_, n) => put(`/k/${(index * 100 + n) % 1_000}`, value));
   await inParallel(1_000, 16, (index) => server.call("KV/Txn", txn(puts(index))));
-  report(`${name}: RSS while a watcher does not read`, `${Math.round(before)} -> ${Math.round(server.rss())} MiB`);
+  report(
+    `${name}: RSS while a watcher does not read`,
+    `${Math.round(before)} -> ${Math.round(server.rss())} MiB`,
+  );
   stream.cancel();
 }
 
@@ -147,7 +157,10 @@ const { MemoryEtcd, serveMemoryEtcd } = await import("@sd/testing");
 const imported = performance.now();
 const memory = new MemoryEtcd();
 await serveMemoryEtcd(memory);
-report("in memory: start in process", `${(performance.now() - imported).toFixed(1)} ms (import ${Math.round(imported - began)} ms)`);
+report(
+  "in memory: start in process",
+  `${(performance.now() - imported).toFixed(1)} ms (import ${Math.round(imported - began)} ms)`,
+);
 await memory.close();
 
 const served = await start(process.execPath, [here("../dist/sd-etcd.js"), "etcd", "--port", "0"]);

@@ -23,7 +23,8 @@ export const txn = (puts) => Buffer.concat(puts.map((each) => field(2, field(2, 
 export const watchAll = () => field(1, field(1, [0]), field(2, [0]));
 
 /** A `RangeRequest` for keys from `from` on. */
-export const page = (from, limit) => Buffer.concat([field(1, from), field(2, [0]), varint(24), varint(limit)]);
+export const page = (from, limit) =>
+  Buffer.concat([field(1, from), field(2, [0]), varint(24), varint(limit)]);
 
 /** The fields with the number `wanted` of a message, each as bytes. */
 export function fields(message, wanted) {

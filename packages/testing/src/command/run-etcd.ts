@@ -19,7 +19,7 @@ const CATCH_UP_DELAY_MS = 20;
  */
 export async function runEtcd(argv: readonly string[], { out, error, signal }: CommandIo): Promise<number> {
   try {
-    const { help: wantsHelp, port, host, allowRemote, version } = readFlags(argv);
+    const { help: wantsHelp, port, host, allowRemote, version, keepChanges } = readFlags(argv);
     if (wantsHelp) {
       out(help);
       return 0;
@@ -27,7 +27,11 @@ export async function runEtcd(argv: readonly string[], { out, error, signal }: C
     if (!allowRemote && !isLoopback(host)) {
       throw new UsageError(`--host ${host} lets other machines in: add --allow-remote if that is meant`);
     }
-    await using memory = new MemoryEtcd({ version, catchUpDelayMs: CATCH_UP_DELAY_MS });
+    await using memory = new MemoryEtcd({
+      version,
+      catchUpDelayMs: CATCH_UP_DELAY_MS,
+      retainedChanges: keepChanges,
+    });
     const { endpoint } = await serveMemoryEtcd(memory, { port, host, allowRemote });
     out(`sd-etcd is ready on ${endpoint}, like etcd ${version}, in memory: it keeps nothing\n`);
     await aborted(signal);

@@ -115,7 +115,10 @@ export class MemoryEtcd {
     return this.#server.store.revision;
   }
 
-  /** Every change since the store began or was wiped, compacted ones included. */
+  /**
+   * Every change since the store began or was wiped, compacted ones included; with `retainedChanges`, those
+   * since the last compaction.
+   */
   get events(): readonly WatchEvent[] {
     return this.#server.store.log.all;
   }
