@@ -10,6 +10,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import grpc from "@grpc/grpc-js";
 import { fields, page, put, txn, watchAll } from "./wire.mjs";
@@ -24,7 +25,7 @@ const report = (name, figure) => console.log(`${name.padEnd(52)}${figure}`);
 async function start(command, args, given) {
   const child = spawn(command, args, { stdio: ["ignore", "pipe", given ? "ignore" : "inherit"] });
   let address = given;
-  if (given) await new Promise((resolve) => setTimeout(resolve, 2_000));
+  if (given) await sleep(2_000);
   else {
     for await (const line of createInterface({ input: child.stdout })) {
       address = /http:\/\/([\d.:]+)/.exec(line)?.[1];
@@ -76,18 +77,26 @@ async function measureWatched(server, count, width, work, events) {
   const heard = await watch(server);
   const began = performance.now();
   await inParallel(count, width, work);
-  while (heard.events < events) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (heard.events < events) await sleep(5);
   const ms = performance.now() - began;
   heard.stream.cancel();
   return ms;
 }
 
-async function singlePuts(name, server) {
-  const work = (index) => server.call("KV/Put", put(`/k/${index % 1_000}`, VALUE));
-  await measureWatched(server, 5_000, 64, work, 5_000);
-  const ms = await measureWatched(server, 40_000, 64, work, 40_000);
-  report(`${name}: single puts, watched`, `${rate(40_000, ms)} events/s`);
-  return 40_000 / ms;
+/** In turns, so that what else the machine does harms all alike; the best round of each counts. */
+async function singlePuts(servers) {
+  const work = (server) => (index) => server.call("KV/Put", put(`/k/${index % 1_000}`, VALUE));
+  const best = new Map();
+  for (let round = 0; round < 4; round += 1) {
+    for (const [name, server] of Object.entries(servers)) {
+      const ms = await measureWatched(server, 15_000, 64, work(server), 15_000);
+      // The first one warms up.
+      if (round > 0) best.set(name, Math.min(best.get(name) ?? ms, ms));
+    }
+  }
+  for (const [name, ms] of best) report(`${name}: single puts, watched`, `${rate(15_000, ms)} events/s`);
+  const [bare, ours] = best.values();
+  if (ours) report("in memory: of what bare grpc-js does", `${Math.round((bare / ours) * 100)} %`);
 }
 
 async function transactions(name, server) {
@@ -119,16 +128,16 @@ async function manyKeys(name, server) {
   );
 }
 
-/** One million puts on a thousand keys must not cost a million versions. */
+/** A million puts on a thousand keys must not cost a million versions, nor the next million more. */
 async function longLife(name, server) {
-  const before = server.rss();
   const puts = (index) =>
     Array.from({ length: 100 }, (_, n) => put(`/k/${(index * 100 + n) % 1_000}`, VALUE));
-  const began = performance.now();
-  await inParallel(10_000, 16, (index) => server.call("KV/Txn", txn(puts(index))));
-  const ms = performance.now() - began;
-  const figure = `${Math.round(before)} -> ${Math.round(server.rss())} MiB`;
-  report(`${name}: RSS over 1,000,000 puts on 1,000 keys`, `${figure} (${rate(1_000_000, ms)} puts/s)`);
+  const sizes = [Math.round(server.rss())];
+  for (let million = 0; million < 3; million += 1) {
+    await inParallel(10_000, 16, (index) => server.call("KV/Txn", txn(puts(index))));
+    sizes.push(Math.round(server.rss()));
+  }
+  report(`${name}: RSS, then after each million of puts on 1,000 keys`, `${sizes.join(", ")} MiB`);
 }
 
 /** A watcher that does not read while 100,000 events of 1 KiB come. */
@@ -148,24 +157,22 @@ async function deafWatcher(name, server) {
   stream.cancel();
 }
 
-const echo = await start(process.execPath, [here("echo-server.mjs")]);
-const bare = await singlePuts("bare grpc-js", echo);
-echo.close();
-
 const began = performance.now();
 const { MemoryEtcd, serveMemoryEtcd } = await import("@sd/testing");
 const imported = performance.now();
 const memory = new MemoryEtcd();
 await serveMemoryEtcd(memory);
+const started = performance.now();
 report(
   "in memory: start in process",
-  `${(performance.now() - imported).toFixed(1)} ms (import ${Math.round(imported - began)} ms)`,
+  `${(started - imported).toFixed(1)} ms (import ${Math.round(imported - began)} ms)`,
 );
 await memory.close();
 
+const echo = await start(process.execPath, [here("echo-server.mjs")]);
 const served = await start(process.execPath, [here("../dist/sd-etcd.js"), "etcd", "--port", "0"]);
-const ours = await singlePuts("in memory", served);
-report("in memory: of what bare grpc-js does", `${Math.round((ours / bare) * 100)} %`);
+await singlePuts({ "bare grpc-js": echo, "in memory": served });
+echo.close();
 await transactions("in memory", served);
 await manyKeys("in memory", served);
 await longLife("in memory", served);
@@ -179,7 +186,7 @@ if (given > 0) {
   const urls = [`--listen-client-urls=http://${address}`, `--advertise-client-urls=http://${address}`];
   const peer = "--listen-peer-urls=http://127.0.0.1:23792";
   const etcd = await start(process.argv[given + 1], [`--data-dir=${directory}`, ...urls, peer], address);
-  await singlePuts("real etcd", etcd);
+  await singlePuts({ "real etcd": etcd });
   await transactions("real etcd", etcd);
   await manyKeys("real etcd", etcd);
   etcd.close();

@@ -167,7 +167,7 @@ describe("the gRPC door of MemoryEtcd", () => {
     stream.resume();
     const revisions = () => stream.messages.flatMap(({ events }) => events.map(({ kv }) => kv.modRevision));
     await eventually(() => expect(stream.messages.at(-1)?.events.at(-1)?.kv.modRevision).toBe(100_001), {
-      timeoutMs: 20_000,
+      timeoutMs: 40_000,
     });
     expect(revisions()).toEqual(Array.from({ length: 100_000 }, (_, index) => index + 2));
     // What was left when it stopped to read; the rest came in batches, as to any watch that is behind.
