@@ -147,7 +147,8 @@ export function toWatch(request: port.WatchRequest): WatchRequest {
   if (!Number.isSafeInteger(startRevision) || startRevision < 1) {
     throw invalidArgument("startRevision", "a whole number of at least 1", startRevision);
   }
-  const create = { key, rangeEnd, startRevision, progressNotify: false, filters: [], prevKv: false, watchId };
+  // The adapter asks for progress too: a quiet watch hears the revision every ten minutes.
+  const create = { key, rangeEnd, startRevision, progressNotify: true, filters: [], prevKv: false, watchId };
   return { create: { ...create, fragment: false } };
 }
 
