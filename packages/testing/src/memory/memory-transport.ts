@@ -19,9 +19,9 @@ import {
   type WatchResponse,
   waitFor,
 } from "@sd/core";
+import type { AuthenticateRequest } from "./api/auth.js";
 import type { AnswerVerb, Requests, RequestVerb, Verb } from "./calls.js";
 import type { HeldMessages } from "./held-messages.js";
-import type { MemoryServer } from "./memory-server.js";
 import { MemoryStream } from "./memory-stream.js";
 import { connectionRefused, connectionReset, type Link, type Network } from "./network.js";
 import {
@@ -36,12 +36,13 @@ import {
   toWatch,
 } from "./port.js";
 import { transportError } from "./refusals.js";
+import type { Session } from "./session.js";
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 
-/** What the transports of one store share. */
+/** What the transports of one store share, but for the first. */
 export interface MemoryTransportHost {
-  readonly server: MemoryServer;
+  readonly server: Session;
   readonly network: Network;
   readonly held: HeldMessages;
   /** The open streams of all clients. */
@@ -59,6 +60,11 @@ export class MemoryTransport implements EtcdTransport {
   constructor(host: MemoryTransportHost, clock: Clock) {
     this.#host = host;
     this.#clock = clock;
+  }
+
+  /** No call is under way, and no stream open. */
+  get isIdle(): boolean {
+    return this.#links.size === 0;
   }
 
   range(request: RangeRequest, options?: CallOptions): Promise<RangeResponse> {
@@ -97,6 +103,14 @@ export class MemoryTransport implements EtcdTransport {
   revoke(id: LeaseId, options?: CallOptions): Promise<RevokeResponse> {
     const { server } = this.#host;
     return this.#call("revoke", { id }, toLease, (asked) => server.revoke(asked), options);
+  }
+
+  /** Asks for a token. */
+  authenticate(request: AuthenticateRequest, options?: CallOptions): Promise<string> {
+    const { authServer } = this.#host.server;
+    const logged = { username: request.name };
+    const answer = (asked: AuthenticateRequest): string => authServer.authenticate(asked, {}).token;
+    return this.#call("authenticate", logged, () => request, answer, options);
   }
 
   keepAlive(
