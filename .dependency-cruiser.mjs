@@ -82,9 +82,9 @@ export default {
     {
       name: "grpc-in-its-places",
       comment:
-        "etcd3 and grpc-js are known to core's adapter, grpc-js to the server of @sd/testing, and both to its tests",
+        "etcd3 and grpc-js are known to core's adapter, grpc-js to the server of @sd/testing, and both to its tests and benchmarks",
       severity: "error",
-      from: { pathNot: [`${core}/etcd/etcd3/`, "^packages/testing/(src/grpc|test)/"] },
+      from: { pathNot: [`${core}/etcd/etcd3/`, "^packages/testing/(src/grpc|test|bench)/"] },
       to: { path: grpc },
     },
     {
