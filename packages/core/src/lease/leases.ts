@@ -13,7 +13,7 @@ import { Lease, type LeaseOwner, leaseLost, type Revocation, type RevokeOptions 
 export interface GrantOptions {
   /** Whole seconds, at least 1; etcd raises it to its own minimum (2 by default). */
   readonly ttlSeconds: number;
-  /** How long to try, in milliseconds. Default 5000. */
+  /** How long to try, in milliseconds, the time for the first connection not counted. Default 5000. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -64,18 +64,20 @@ export class Leases implements LeaseOwner {
     this.#checkOpen();
     const until = this.#clock.now() + timeoutMs;
     let id = this.#newId();
+    /** When the first request with this id went out. */
     let firstSentAt: number | undefined;
     for (let backoff = Backoff.start(); ; backoff = backoff.next()) {
-      const now = this.#clock.now();
       const isFirst = firstSentAt === undefined;
-      firstSentAt ??= now;
+      let sentAt = this.#clock.now();
+      const timeoutMs = Math.max(1, until - sentAt);
+      const onSent = (): void => {
+        sentAt = this.#clock.now();
+      };
       try {
-        const answer = await this.#transport.grant(
-          { id, ttlSeconds },
-          { signal, timeoutMs: Math.max(1, until - now) },
-        );
-        return this.#keep(new Lease(id, answer.ttlSeconds, this), now);
+        const answer = await this.#transport.grant({ id, ttlSeconds }, { signal, timeoutMs, onSent });
+        return this.#keep(new Lease(id, answer.ttlSeconds, this), sentAt);
       } catch (error) {
+        firstSentAt ??= sentAt;
         if (failureOf(error) === "lease-exists") {
           // Any earlier request with this id may be the one: the deadline counts from the first.
           if (!isFirst) return this.#keep(new Lease(id, ttlSeconds, this), firstSentAt);
