@@ -1,35 +1,11 @@
-import { createClient, type EtcdClient, prefixRange, Reflector, type ReflectorState } from "@sd/core";
+import { createClient } from "@sd/core";
 import { EtcdProcess, etcdBinaries, eventually, FaultProxy, leakCheck } from "@sd/testing";
 import { describe, expect, it } from "vitest";
 import { registerKey, startKeyRegistration } from "../src/index.js";
+import { follow } from "./follow.js";
 import { statuses } from "./harness.js";
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Follows the keys of a prefix; `seen` tells every state it was in. */
-function follow(client: EtcdClient, prefix: string) {
-  const keys = new Set<string>();
-  const seen: ReflectorState["status"][] = [];
-  const reflector = new Reflector(client, {
-    range: prefixRange(Buffer.from(prefix)),
-    store: {
-      replace: (kvs) => {
-        keys.clear();
-        for (const { key } of kvs) keys.add(Buffer.from(key).toString());
-      },
-      apply: (events) => {
-        for (const { type, kv } of events) {
-          const key = Buffer.from(kv.key).toString();
-          if (type === "put") keys.add(key);
-          else keys.delete(key);
-        }
-      },
-      bookmark: () => {},
-    },
-  });
-  reflector.subscribe(({ status }) => void seen.push(status));
-  return { reflector, keys, seen };
-}
 
 // The link is slow, whichever etcd is behind it.
 describe.each(etcdBinaries().slice(-1))("a registration on a slow link, on $name", ({ binary }) => {

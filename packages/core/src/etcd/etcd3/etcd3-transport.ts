@@ -25,6 +25,7 @@ import { type Etcd3TransportOptions, type Settings, settle } from "./options.js"
 import { EtcdStream } from "./stream.js";
 import { type Token, Tokens } from "./token.js";
 import { callOnce } from "./unary.js";
+import { WatchIds } from "./watch-ids.js";
 
 export type { Etcd3Credentials, Etcd3TransportOptions } from "./options.js";
 
@@ -84,12 +85,21 @@ class Etcd3Transport implements EtcdTransport {
     return this.#open("renewals", methods.keepAlive, handlers, options);
   }
 
-  watch(handlers: StreamHandlers<WatchResponse>, options?: CallOptions): Promise<DuplexStream<WatchRequest>> {
-    return this.#open("watches", methods.watch, handlers, options, ({ canceled, cancelReason }, endpoint) => {
+  async watch(
+    handlers: StreamHandlers<WatchResponse>,
+    options?: CallOptions,
+  ): Promise<DuplexStream<WatchRequest>> {
+    const translated: StreamHandlers<WatchResponse> = {
+      onMessage: (response) => handlers.onMessage(ids.translate(response)),
+      onEnd: (error) => handlers.onEnd(error),
+    };
+    const inspect = ({ canceled, cancelReason }: WatchResponse, endpoint: string): unknown => {
       // The stream keeps the token that it was opened with: it would refuse every further watch as well.
       const isStale = canceled && this.#tokens.isConfigured && reasonWantsToken(cancelReason);
       return isStale ? tokenError(cancelReason, endpoint) : undefined;
-    });
+    };
+    const ids = new WatchIds(await this.#open("watches", methods.watch, translated, options, inspect));
+    return ids;
   }
 
   close(): Promise<void> {
