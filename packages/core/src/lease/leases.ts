@@ -1,4 +1,4 @@
-import { failureOf, isLasting, isNotApplied } from "../etcd/failure.js";
+import { failureOf, isNotApplied } from "../etcd/failure.js";
 import type { EtcdTransport } from "../etcd/transport.js";
 import type { LeaseId } from "../etcd/types.js";
 import { Backoff } from "../kit/backoff.js";
@@ -9,6 +9,7 @@ import { invalidArgument, SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
 import { KeepaliveHub } from "./keepalive-hub.js";
 import { Lease, type LeaseOwner, leaseLost, type Revocation, type RevokeOptions } from "./lease.js";
+import { Revocations } from "./revocations.js";
 
 export interface GrantOptions {
   /** Whole seconds, at least 1; etcd raises it to its own minimum (2 by default). */
@@ -37,12 +38,14 @@ export class Leases implements LeaseOwner {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #hub: KeepaliveHub;
+  readonly #revocations: Revocations;
 
   constructor(transport: EtcdTransport, clock: Clock, random: Random) {
     this.#transport = transport;
     this.#clock = clock;
     this.#random = random;
     this.#hub = new KeepaliveHub(transport, clock, random);
+    this.#revocations = new Revocations(transport, clock, random);
   }
 
   /**
@@ -136,32 +139,7 @@ export class Leases implements LeaseOwner {
   ): Promise<Revocation> {
     checkId(lease.id);
     checkTimeout(timeoutMs);
-    const until = this.#clock.now() + timeoutMs;
-    const deadline = new AbortController();
-    const timer = this.#clock.setTimer(timeoutMs, () =>
-      deadline.abort(new SdError("SD_UNAVAILABLE", `revocation not confirmed in ${timeoutMs} ms`)),
-    );
-    try {
-      for (let backoff = Backoff.start({ capMs: 500 }); ; backoff = backoff.next()) {
-        try {
-          const left = until - this.#clock.now();
-          // One silent member may not use up the whole time.
-          const options = { signal: deadline.signal, timeoutMs: Math.max(1, Math.min(left, timeoutMs / 2)) };
-          const { header } = await this.#transport.revoke(lease.id, options);
-          return { confirmed: true, revision: header.revision };
-        } catch (error) {
-          if (failureOf(error) === "lease-not-found") return { confirmed: true, revision: undefined };
-          if (isLasting(error) || SdError.is(error, "SD_CLOSED") || deadline.signal.aborted) {
-            return { confirmed: false, cause: error };
-          }
-          await sleep(this.#clock, backoff.delayMs(this.#random), deadline.signal);
-        }
-      }
-    } catch (error) {
-      return { confirmed: false, cause: error };
-    } finally {
-      timer[Symbol.dispose]();
-    }
+    return await this.#revocations.revoke(lease.id, timeoutMs);
   }
 
   /** Stops renewing everything. The leases are released, not revoked. */

@@ -1,4 +1,5 @@
 import { Metadata } from "@grpc/grpc-js";
+import { Turns } from "../../kit/turns.js";
 import type { CallOptions, DuplexStream, EtcdTransport, StreamHandlers } from "../transport.js";
 import type {
   GrantRequest,
@@ -29,6 +30,9 @@ import { WatchIds } from "./watch-ids.js";
 
 export type { Etcd3Credentials, Etcd3TransportOptions } from "./options.js";
 
+/** As many as keep etcd busy: of thousands at once, the last would wait for their answers past their time. */
+const MAX_CALLS = 256;
+
 /**
  * Makes the transport to a real etcd, on the npm packages `etcd3` and `@grpc/grpc-js`. No I/O: it connects
  * when it is first used.
@@ -38,7 +42,7 @@ export type { Etcd3Credentials, Etcd3TransportOptions } from "./options.js";
  *   silent is asked last, never given up.
  * - A call is sent once. Only if etcd refused its token, and so did nothing, it is sent again with a new one.
  * - Connecting, TLS and HTTP/2 included, is bounded by `connectTimeoutMs` for each member, a call by its
- *   `timeoutMs` from then on.
+ *   `timeoutMs` from then on. Of calls, 256 are under way at once; the others take their turn.
  * - After `close()` no socket and no timer is left.
  *
  * @throws SdError `SD_INVALID_ARGUMENT`
@@ -51,6 +55,7 @@ class Etcd3Transport implements EtcdTransport {
   readonly #settings: Settings;
   readonly #members: Members;
   readonly #tokens: Tokens;
+  readonly #turns = new Turns(MAX_CALLS);
   readonly #pending = new Set<Bounds>();
   readonly #streams = new Set<{ end(error: unknown): void }>();
   #closing: Promise<void> | undefined;
@@ -122,6 +127,7 @@ class Etcd3Transport implements EtcdTransport {
     const { clock, callTimeoutMs } = this.#settings;
     const request = method.encode(message);
     const send = async (token: Token): Promise<Response> => {
+      using _turn = await this.#turns.take(bounds.signal);
       const link = await this.#connect("calls", bounds);
       const timeoutMs = options.timeoutMs ?? callTimeoutMs + link.connection.roundTripMs;
       const call = { path: method.path, request, metadata: metadata(token), timeoutMs };
