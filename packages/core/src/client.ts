@@ -1,4 +1,5 @@
 import { createEtcd3Transport, type Etcd3TransportOptions } from "./etcd/etcd3/etcd3-transport.js";
+import { RetryBudget } from "./etcd/retry-budget.js";
 import type { EtcdTransport } from "./etcd/transport.js";
 import { type Clock, holdProcess, systemClock } from "./kit/clock.js";
 import { deferred } from "./kit/deferred.js";
@@ -39,6 +40,8 @@ export class EtcdClient implements AsyncDisposable {
   readonly watches: WatchHub;
   readonly clock: Clock;
   readonly random: Random;
+  /** Shared by all that tries again on this client. */
+  readonly retries: RetryBudget;
   readonly #attached = new Set<Closeable>();
   #hold: Disposable | undefined;
   #closed: Promise<void> | undefined;
@@ -48,7 +51,8 @@ export class EtcdClient implements AsyncDisposable {
     this.transport = transport;
     this.clock = clock;
     this.random = random;
-    this.leases = new Leases(transport, clock, random);
+    this.retries = new RetryBudget(clock);
+    this.leases = new Leases(transport, clock, random, this.retries);
     this.watches = new WatchHub(transport, clock, random);
   }
 

@@ -35,6 +35,7 @@ export type * from "./etcd/types.js";
 
 // The kit, for the packages beside this one.
 export { retryDelayMs } from "./etcd/retry.js";
+export type { RetryBudget } from "./etcd/retry-budget.js";
 export { Backoff, type BackoffLimits } from "./kit/backoff.js";
 export { publish } from "./kit/channels.js";
 export { type Clock, sleep, systemClock, type Timer } from "./kit/clock.js";

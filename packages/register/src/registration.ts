@@ -170,7 +170,7 @@ export class Registration<Update> implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { clock, random } = this.#client;
+    const { clock, random, retries } = this.#client;
     const { signal } = this.#abort;
     const first = Backoff.start({ capMs: this.#capMs });
     let backoff = first;
@@ -180,6 +180,7 @@ export class Registration<Update> implements AsyncDisposable {
       try {
         const lease = await this.#obtainLease();
         const result = await this.#claim(lease);
+        retries.succeeded();
         backoff = first;
         if (result.type === "foreign") {
           if (this.#settings.onConflict === "fail") return await this.#fail(result.current);
@@ -198,6 +199,7 @@ export class Registration<Update> implements AsyncDisposable {
         this.#report(error);
         delayMs = retryDelayMs(error, backoff, random);
         backoff = backoff.next();
+        await retries.spend(error, { signal }).catch(() => {});
       }
       if (delayMs > 0) await sleep(clock, delayMs, signal).catch(() => {});
     }

@@ -1,4 +1,5 @@
 import { failureOf, isNotApplied } from "../etcd/failure.js";
+import { RetryBudget } from "../etcd/retry-budget.js";
 import type { EtcdTransport } from "../etcd/transport.js";
 import type { LeaseId } from "../etcd/types.js";
 import { Backoff } from "../kit/backoff.js";
@@ -37,10 +38,12 @@ export class Leases implements LeaseOwner {
   readonly #transport: EtcdTransport;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #retries: RetryBudget;
   readonly #hub: KeepaliveHub;
   readonly #revocations: Revocations;
 
-  constructor(transport: EtcdTransport, clock: Clock, random: Random) {
+  constructor(transport: EtcdTransport, clock: Clock, random: Random, retries = new RetryBudget(clock)) {
+    this.#retries = retries;
     this.#transport = transport;
     this.#clock = clock;
     this.#random = random;
@@ -78,6 +81,7 @@ export class Leases implements LeaseOwner {
       };
       try {
         const answer = await this.#transport.grant({ id, ttlSeconds }, { signal, timeoutMs, onSent });
+        this.#retries.succeeded();
         return this.#keep(new Lease(id, answer.ttlSeconds, this), sentAt);
       } catch (error) {
         firstSentAt ??= sentAt;
@@ -90,6 +94,7 @@ export class Leases implements LeaseOwner {
         const delayMs = backoff.delayMs(this.#random);
         if (this.#clock.now() + delayMs >= until) throw error;
         await sleep(this.#clock, delayMs, signal);
+        await this.#retries.spend(error, { signal, timeoutMs: until - this.#clock.now() });
       }
     }
   }
