@@ -3,7 +3,7 @@ import { RetryBudget } from "./etcd/retry-budget.js";
 import type { EtcdTransport } from "./etcd/transport.js";
 import { type Clock, holdProcess, systemClock } from "./kit/clock.js";
 import { deferred } from "./kit/deferred.js";
-import { requireOptions, SdError } from "./kit/errors.js";
+import { requireMethods, requireOptions, SdError } from "./kit/errors.js";
 import { type Random, systemRandom } from "./kit/random.js";
 import { Leases } from "./lease/leases.js";
 import { WatchHub } from "./watch/watch-hub.js";
@@ -68,6 +68,7 @@ export class EtcdClient implements AsyncDisposable {
    * @throws SdError `SD_CLOSED` if the client is closed already.
    */
   attach(thing: Closeable): Disposable {
+    requireMethods("thing", thing, ["close"]);
     if (this.#closed) throw new SdError("SD_CLOSED", "the client is closed");
     this.#attached.add(thing);
     this.#hold ??= holdProcess();
@@ -110,6 +111,16 @@ export class EtcdClient implements AsyncDisposable {
   }
 }
 
+const verbs = [
+  "range",
+  "txn",
+  "grant",
+  "revoke",
+  "keepAlive",
+  "watch",
+  "close",
+] satisfies (keyof EtcdTransport)[];
+
 /**
  * Makes a client. No I/O yet: connections are opened by the first call, and replaced as they break.
  *
@@ -120,6 +131,9 @@ export class EtcdClient implements AsyncDisposable {
 export function createClient(options: ClientOptions): EtcdClient {
   requireOptions("the options of createClient()", options);
   const { clock = systemClock, random = systemRandom } = options;
+  requireMethods("clock", clock, ["now", "setTimer"]);
+  requireMethods("random", random, ["next", "nextId"]);
+  if ("transport" in options) requireMethods("transport", options.transport, verbs);
   const transport =
     "transport" in options ? options.transport : createEtcd3Transport({ ...options, clock, random });
   return new EtcdClient(transport, clock, random);

@@ -112,8 +112,8 @@ export class Holding<Update> {
           onWritten(this.#revision);
         } else {
           onWritten(this.#revision, error);
-          await client.retries.spend(error, { signal }).catch(() => {});
           await sleep(client.clock, retryDelayMs(error, backoff, client.random), signal).catch(() => {});
+          await client.retries.spend(error, { signal }).catch(() => {});
           backoff = backoff.next();
         }
       }

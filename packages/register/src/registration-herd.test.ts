@@ -63,6 +63,18 @@ describe("a herd of registrations (R17)", () => {
     expect(registered(all)).toBe(COUNT);
   });
 
+  it("F60 no space: all are back within 36 s of its end, though each retries slowly", async () => {
+    const fault = new Fault();
+    const client = harness.newClient(new SeededRandom(7), fault.wrap);
+    fault.error = etcdError(8, "etcdserver: mvcc: database space exceeded");
+    const all = startMany(() => client);
+    const { clock } = harness;
+    await clock.advance(100_000);
+    fault.error = undefined;
+    await clock.advance(37_000);
+    expect(registered(all)).toBe(COUNT);
+  });
+
   it("takes new leases for all after etcd was wiped, with hardly more than one grant and one write each", async () => {
     const all = startMany(() => harness.client);
     const { clock, memory } = harness;

@@ -13,6 +13,7 @@ import {
   publish,
   type Renewal,
   type Revocation,
+  requireSignal,
   retryDelayMs,
   SdError,
   type StateListener,
@@ -92,7 +93,8 @@ export class Registration<Update> implements AsyncDisposable {
    * @throws SdError `SD_CONFLICT` if the key is another's and the policy is `fail`.
    * @throws SdError `SD_CLOSED` if it is closed before.
    */
-  ready({ signal }: SignalOptions = {}): Promise<void> {
+  async ready({ signal }: SignalOptions = {}): Promise<void> {
+    requireSignal(signal);
     return waitFor(this.#ready.promise, { signal });
   }
 
@@ -101,6 +103,7 @@ export class Registration<Update> implements AsyncDisposable {
    * miss those before it. Ends with the registration; throws `signal.reason` when the signal aborts.
    */
   renewals({ signal }: SignalOptions = {}): AsyncIterable<Renewal> {
+    requireSignal(signal);
     const box = new Mailbox<Renewal>(newestOnly(), () => {
       renewed[Symbol.dispose]();
       ended[Symbol.dispose]();
@@ -126,6 +129,7 @@ export class Registration<Update> implements AsyncDisposable {
    * @throws `signal.reason` when the signal aborts; that ends the waiting, the content is written all the same.
    */
   async update(update: Update, { signal }: SignalOptions = {}): Promise<void> {
+    requireSignal(signal);
     signal?.throwIfAborted();
     if (this.#hasEnded) throw closedError(this.key);
     const written = this.#contents.change(update);
@@ -197,9 +201,11 @@ export class Registration<Update> implements AsyncDisposable {
         if (SdError.is(error, "SD_LEASE_LOST")) this.#lease?.lose("expired");
         publish("sd:registration:failed", () => ({ key: escapeControl(this.key), error }));
         this.#report(error);
-        delayMs = retryDelayMs(error, backoff, random);
+        const pauseMs = retryDelayMs(error, backoff, random);
         backoff = backoff.next();
+        await sleep(clock, pauseMs, signal).catch(() => {});
         await retries.spend(error, { signal }).catch(() => {});
+        continue;
       }
       if (delayMs > 0) await sleep(clock, delayMs, signal).catch(() => {});
     }
@@ -218,6 +224,7 @@ export class Registration<Update> implements AsyncDisposable {
     if (last?.state.status === "active") return last;
     let lease: Lease | undefined;
     if (last?.state.status === "lost" && last.state.reason === "overdue") {
+      using _ = leases.onInterrupted((error) => this.#report(error));
       lease = await leases.recover({ id: last.id, ttlSeconds: last.ttlSeconds, signal }).catch((error) => {
         if (!SdError.is(error, "SD_LEASE_LOST")) throw error;
         return undefined;
@@ -329,6 +336,8 @@ export class Registration<Update> implements AsyncDisposable {
   #report(error: unknown): void {
     const { state } = this;
     if (state.status === "draining" || state.status === "deregistered" || state.status === "failed") return;
+    // A change of state is a line in somebody's log.
+    if ("error" in state && messageOf(state.error) === messageOf(error)) return;
     this.#enter({ ...state, error });
   }
 
@@ -346,6 +355,10 @@ export class Registration<Update> implements AsyncDisposable {
 /** Ends the waiting, not what is waited for. */
 interface SignalOptions {
   readonly signal?: AbortSignal | undefined;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function closedError(key: string): SdError {

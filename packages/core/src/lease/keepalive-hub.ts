@@ -5,6 +5,7 @@ import type { BackoffLimits } from "../kit/backoff.js";
 import { publish } from "../kit/channels.js";
 import type { Clock } from "../kit/clock.js";
 import { SdError } from "../kit/errors.js";
+import { Listeners } from "../kit/machine.js";
 import { type Random, uniform } from "../kit/random.js";
 import { Schedule } from "../kit/schedule.js";
 import type { Lease } from "./lease.js";
@@ -52,6 +53,10 @@ export class KeepaliveHub {
    * find another `Lease` than the one that asked.
    */
   readonly #unanswered = new Map<LeaseId, number[]>();
+  /** Why renewals are not answered; `undefined` while they are. */
+  interruption: unknown;
+  /** Hears why, at each new try. */
+  readonly interruptions = new Listeners<[error: unknown]>();
   #lastAnswerAt = 0;
   /** How long an answer takes on this stream when all is well: as measured when connecting, then smoothed. */
   #roundTripMs = 0;
@@ -69,8 +74,11 @@ export class KeepaliveHub {
       onOpen: () => this.#opened(),
       onMessage: (answer) => this.#receive(answer),
       onOver: () => this.#forgetRequests(),
-      onInterrupted: (error) =>
-        void publish("sd:keepalive:interrupted", () => ({ error, leases: this.#leases.size })),
+      onInterrupted: (error) => {
+        publish("sd:keepalive:interrupted", () => ({ error, leases: this.#leases.size }));
+        this.interruption = error;
+        this.interruptions.emit(error);
+      },
     });
   }
 
@@ -196,6 +204,7 @@ export class KeepaliveHub {
   #receive(answer: KeepAliveResponse): void {
     const now = this.#clock.now();
     this.#lastAnswerAt = now;
+    this.interruption = undefined;
     this.#loop.succeeded();
     const sentAt = this.#takeOldest(answer.id);
     const lease = this.#leases.get(answer.id);

@@ -6,7 +6,7 @@ import { Backoff } from "../kit/backoff.js";
 import { publish } from "../kit/channels.js";
 import { type Clock, sleep } from "../kit/clock.js";
 import { deferred } from "../kit/deferred.js";
-import { invalidArgument, SdError } from "../kit/errors.js";
+import { invalidArgument, requireOptions, requireSignal, SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
 import { KeepaliveHub } from "./keepalive-hub.js";
 import { Lease, type LeaseOwner, leaseLost, type Revocation, type RevokeOptions } from "./lease.js";
@@ -63,7 +63,10 @@ export class Leases implements LeaseOwner {
    * @throws SdError `SD_PERMISSION` if etcd refused.
    * @throws SdError `SD_CLOSED` if the client is closed, also meanwhile: the lease then ends by its TTL.
    */
-  async grant({ ttlSeconds, timeoutMs = 5_000, signal }: GrantOptions): Promise<Lease> {
+  async grant(options: GrantOptions): Promise<Lease> {
+    requireOptions("the options of a grant", options);
+    const { ttlSeconds, timeoutMs = 5_000, signal } = options;
+    requireSignal(signal);
     signal?.throwIfAborted();
     checkTtl(ttlSeconds);
     checkTimeout(timeoutMs);
@@ -108,7 +111,10 @@ export class Leases implements LeaseOwner {
    * @throws SdError `SD_INVALID_ARGUMENT` if this client keeps it alive already, or for what cannot be the id
    *   or the TTL of a lease.
    */
-  async recover({ id, ttlSeconds, signal }: RecoverOptions): Promise<Lease> {
+  async recover(options: RecoverOptions): Promise<Lease> {
+    requireOptions("the options of a recovery", options);
+    const { id, ttlSeconds, signal } = options;
+    requireSignal(signal);
     signal?.throwIfAborted();
     checkId(id);
     checkTtl(ttlSeconds);
@@ -128,6 +134,15 @@ export class Leases implements LeaseOwner {
     return await proof.promise;
   }
 
+  /**
+   * Calls `listener` with the reason for which renewals are not answered: at once if they are not, and at each
+   * further try that fails.
+   */
+  onInterrupted(listener: (error: unknown) => void): Disposable {
+    if (this.#hub.interruption !== undefined) listener(this.#hub.interruption);
+    return this.#hub.interruptions.add(listener);
+  }
+
   /** @internal */
   forget(lease: Lease): void {
     this.#hub.delete(lease);
@@ -142,6 +157,7 @@ export class Leases implements LeaseOwner {
     lease: { readonly id: LeaseId },
     { timeoutMs = 3_000 }: RevokeOptions = {},
   ): Promise<Revocation> {
+    requireOptions("lease", lease);
     checkId(lease.id);
     checkTimeout(timeoutMs);
     return await this.#revocations.revoke(lease.id, timeoutMs);

@@ -1,7 +1,7 @@
 import { createSecureContext } from "node:tls";
 import type { ChannelOptions } from "@grpc/grpc-js";
 import { type Clock, systemClock } from "../../kit/clock.js";
-import { invalidArgument } from "../../kit/errors.js";
+import { invalidArgument, requireOptions } from "../../kit/errors.js";
 import { type Random, systemRandom } from "../../kit/random.js";
 import { type MemberAddress, parseEndpoints } from "./endpoints.js";
 
@@ -73,6 +73,7 @@ export function settle(options: Etcd3TransportOptions): Settings {
     checkSecret("auth.username", auth?.username);
     checkSecret("auth.password", auth?.password);
   }
+  if (options.grpcOptions !== undefined) requireOptions("grpcOptions", options.grpcOptions);
   const maxReceiveBytes = positive("maxReceiveBytes", options.maxReceiveBytes ?? 64 * 1024 * 1024);
   return {
     addresses,
