@@ -1,0 +1,35 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { ManualClock } from "../clock/manual-clock.js";
+
+/** How long a matcher waits. */
+export interface MatcherWait {
+  /** Default 5000. */
+  readonly withinMs?: number;
+  /** Moves this clock, from timer to timer, in place of waiting. */
+  readonly clock?: ManualClock;
+}
+
+const STEP_MS = 10;
+
+/** Asks until `isDone` says so, or the time is over; says whether it was. Asks once at least, and at the end. */
+export async function until(
+  isDone: () => boolean | Promise<boolean>,
+  { withinMs = 5_000, clock }: MatcherWait,
+): Promise<boolean> {
+  if (!clock) {
+    const deadline = performance.now() + withinMs;
+    for (;;) {
+      const isLast = performance.now() >= deadline;
+      if (await isDone()) return true;
+      if (isLast) return false;
+      await pause(STEP_MS);
+    }
+  }
+  const deadline = clock.now() + withinMs;
+  await clock.settle();
+  while (!(await isDone())) {
+    if (clock.now() >= deadline) return false;
+    await clock.advance(Math.min(clock.nextTimerAt ?? deadline, deadline) - clock.now());
+  }
+  return true;
+}
