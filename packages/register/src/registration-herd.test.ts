@@ -50,7 +50,7 @@ describe("a herd of registrations (R17)", () => {
 
   it("F61 too many requests: 300 on one client try about every other second, and are soon back", async () => {
     const fault = new Fault();
-    const client = harness.newClient(new SeededRandom(7), fault.wrap);
+    const client = harness.newClient({ random: new SeededRandom(7), wrap: fault.wrap });
     fault.error = etcdError(8, "etcdserver: too many requests");
     const all = startMany(() => client);
     const { clock } = harness;
@@ -65,7 +65,7 @@ describe("a herd of registrations (R17)", () => {
 
   it("F60 no space: all are back within 36 s of its end, though each retries slowly", async () => {
     const fault = new Fault();
-    const client = harness.newClient(new SeededRandom(7), fault.wrap);
+    const client = harness.newClient({ random: new SeededRandom(7), wrap: fault.wrap });
     fault.error = etcdError(8, "etcdserver: mvcc: database space exceeded");
     const all = startMany(() => client);
     const { clock } = harness;

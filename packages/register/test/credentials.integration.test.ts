@@ -1,9 +1,8 @@
 import { createClient, failureOf } from "@sd/core";
-import { EtcdProcess, etcdBinaries, eventually } from "@sd/testing";
+import { EtcdProcess, etcdBinaries, eventually, recordStates } from "@sd/testing";
 import { describe, expect, it } from "vitest";
 import { type KeyRegistration, registerKey } from "../src/index.js";
 import { follow } from "./follow.js";
-import { statuses } from "./harness.js";
 
 const auth = { username: "web", password: "s3cret" };
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -34,7 +33,7 @@ describe.each(etcdBinaries())("a registration with credentials (R18), on $name",
     await using etcd = await protectedEtcd(binary);
     await using client = createClient({ endpoints: etcd.endpoint, auth });
     const registration = await registerKey(client, { key: "/web/1", value: "1", ttlSeconds: 5 });
-    const seen = statuses(registration);
+    const seen = recordStates(registration);
     const { reflector, keys } = follow(client, "/web/");
     await pause(9_000);
     await registration.update("2");
@@ -44,7 +43,7 @@ describe.each(etcdBinaries())("a registration with credentials (R18), on $name",
     await etcd.ctl("auth", "enable");
     await pause(6_000);
     await registration.update("4");
-    expect(seen).toEqual(["registered"]);
+    expect(seen.statuses).toEqual(["registered"]);
     const second = await registerKey(client, { key: "/web/2", value: "1", ttlSeconds: 5 });
     await eventually(() => keys.size === 2);
     for (const each of [registration, second]) expect(await each.close()).toMatchObject({ confirmed: true });

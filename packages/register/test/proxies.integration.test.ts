@@ -1,10 +1,9 @@
 import { createClient } from "@sd/core";
-import { EtcdProcess, etcdBinaries, eventually, FaultProxy } from "@sd/testing";
+import { EtcdProcess, etcdBinaries, eventually, FaultProxy, recordStates } from "@sd/testing";
 import { describe, expect, it } from "vitest";
 import { type KeyRegistration, registerKey } from "../src/index.js";
 import { follow } from "./follow.js";
 import { balancer, grpcProxy } from "./grpc-proxy.js";
-import { statuses } from "./harness.js";
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const statusOf = ({ state }: KeyRegistration): string => state.status;
@@ -28,15 +27,17 @@ describe.each(etcdBinaries())("F38 behind etcd's grpc-proxy, on $name", ({ binar
     await outside.close();
     await eventually(() => !keys.has("/p/outside"));
 
-    const seen = statuses(first);
-    const quiet = others.map(statuses);
+    const seen = recordStates(first);
+    const quiet = others.map((each) => recordStates(each));
     await pause(6_000);
     const revoked = leaseOf(first);
     if (revoked === undefined) throw new Error(`not registered but ${statusOf(first)}`);
     await direct.leases.revoke({ id: revoked });
-    await eventually(() => seen.includes("lost") && leaseOf(first) !== undefined, { timeoutMs: 2_000 });
+    await eventually(() => seen.statuses.includes("lost") && leaseOf(first) !== undefined, {
+      timeoutMs: 2_000,
+    });
     expect(leaseOf(first)).not.toBe(revoked);
-    expect(quiet).toEqual(others.map(() => ["registered"]));
+    expect(quiet.map(({ statuses }) => statuses)).toEqual(others.map(() => ["registered"]));
 
     await etcd.kill();
     await eventually(() => others.every((each) => statusOf(each) === "lost"), { timeoutMs: 7_000 });
@@ -66,12 +67,12 @@ describe.each(etcdBinaries().slice(-1))("F38 behind a layer 4 balancer, on $name
       await using door = await balancer([bad.endpoint, good.endpoint]);
       await using client = createClient({ endpoints: door.endpoint });
       const registration = await registerKey(client, { key: "/b/1", value: "1", ttlSeconds: 9 });
-      const seen = statuses(registration);
+      const seen = recordStates(registration);
       await eventually(() => bad.connections + good.connections >= 3);
       bad[fault]();
       if (fault === "reset") bad.tarpit();
       await pause(12_000);
-      expect(seen).toEqual(["registered"]);
+      expect(seen.statuses).toEqual(["registered"]);
       await registration.update("2");
       expect(await registration.close()).toMatchObject({ confirmed: true });
     }

@@ -1,9 +1,8 @@
 import { createClient } from "@sd/core";
-import { EtcdProcess, etcdBinaries, eventually, FaultProxy, leakCheck } from "@sd/testing";
+import { EtcdProcess, etcdBinaries, eventually, FaultProxy, leakCheck, recordStates } from "@sd/testing";
 import { describe, expect, it } from "vitest";
 import { registerKey, startKeyRegistration } from "../src/index.js";
 import { follow } from "./follow.js";
-import { statuses } from "./harness.js";
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -28,14 +27,14 @@ describe.each(etcdBinaries().slice(-1))("a registration on a slow link, on $name
           ttlSeconds: ttlMs / 1_000,
           closeTimeoutMs: 20_000,
         });
-        const seen = statuses(registration);
+        const seen = recordStates(registration);
         const { reflector, keys, seen: standing } = follow(far, "/far/");
         await registration.ready();
         await eventually(() => reflector.state.status === "live" && keys.has("/far/a"), {
           timeoutMs: 30_000,
         });
         await pause(2 * ttlMs);
-        expect(seen).toEqual(["registering", "registered"]);
+        expect(seen.statuses).toEqual(["registering", "registered"]);
         expect(standing).toEqual(["live"]);
         const { kvs } = await direct.transport.range({ key: Buffer.from("/far/a") });
         expect(kvs[0]).toMatchObject({ version: 1 });
@@ -58,10 +57,10 @@ describe.each(etcdBinaries())("a registration with few streams, on $name", ({ bi
         registerKey(client, { key: `/few/${index}`, value: "x", ttlSeconds: 2, minTtlSeconds: 1 }),
       ),
     );
-    const seen = registrations.map(statuses);
+    const seen = registrations.map((each) => recordStates(each));
     await pause(5_000);
     expect(keys.size).toBe(20);
-    expect(new Set(seen.flat())).toEqual(new Set(["registered"]));
+    expect(new Set(seen.flatMap(({ statuses }) => statuses))).toEqual(new Set(["registered"]));
     await Promise.all(registrations.map((registration) => registration.close()));
     await eventually(() => keys.size === 0);
     await reflector.close();

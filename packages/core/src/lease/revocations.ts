@@ -54,7 +54,13 @@ export class Revocations {
     };
     let timer = this.#clock.setTimer(timeoutMs, look);
     try {
-      return await this.#turns.take(patience.signal);
+      const turn = await this.#turns.take(patience.signal);
+      // Handed on by one whose time was over: so is ours.
+      if (this.#clock.now() >= dueAt()) {
+        turn[Symbol.dispose]();
+        throw notSent();
+      }
+      return turn;
     } finally {
       timer[Symbol.dispose]();
     }
