@@ -64,6 +64,8 @@ export class Registration<Update> implements AsyncDisposable {
   /** Once registered, a foreign entry is never again taken for a predecessor's. */
   #wasRegistered = false;
   #holding: Holding<Update> | undefined;
+  /** How often in a row the key was put right. */
+  #repairs = 0;
   #closed: Promise<Revocation> | undefined;
 
   /** @internal see `startRegistration()` */
@@ -178,7 +180,6 @@ export class Registration<Update> implements AsyncDisposable {
     const { signal } = this.#abort;
     const first = Backoff.start({ capMs: this.#capMs });
     let backoff = first;
-    let repairs = 0;
     while (!signal.aborted) {
       let delayMs = 0;
       try {
@@ -193,8 +194,9 @@ export class Registration<Update> implements AsyncDisposable {
           const since = clock.now();
           await this.#hold(lease, result);
           const heldMs = clock.now() - since;
-          repairs = heldMs > STEADY_MS ? 1 : repairs + 1;
-          delayMs = Math.min(this.#capMs, REPAIR_MS * 2 ** Math.max(0, repairs - FREE_REPAIRS)) - heldMs;
+          this.#repairs = heldMs > STEADY_MS ? 1 : this.#repairs + 1;
+          delayMs =
+            Math.min(this.#capMs, REPAIR_MS * 2 ** Math.max(0, this.#repairs - FREE_REPAIRS)) - heldMs;
         }
       } catch (error) {
         if (signal.aborted) return;
@@ -301,7 +303,7 @@ export class Registration<Update> implements AsyncDisposable {
   #end(ending: Ending): void {
     if (this.state.status !== "registered") return;
     if (ending.type === "lost") this.#enter({ status: "lost", reason: ending.reason });
-    else if (ending.type === "taken") this.#enter({ status: "conflict", owner: ownerOf(ending.by) });
+    else if (ending.type === "taken") this.#enterConflict(ending.by);
   }
 
   /** Another holds the key: waits until it may be ours. Neither updates nor the lease matter before. */
@@ -309,13 +311,26 @@ export class Registration<Update> implements AsyncDisposable {
     const { signal } = this.#abort;
     if (signal.aborted) return;
     const free = deferred<void>();
-    this.#enter({ status: "conflict", owner: ownerOf(current) });
+    this.#enterConflict(current);
     const guard = watchKey(this.#client, this.#settings.key, revision, (now) => {
       if (!now || this.#mayReplace(now)) free.resolve();
-      else this.#enter({ status: "conflict", owner: ownerOf(now) });
+      else this.#enterConflict(now);
     });
     await waitFor(free.promise, { signal }).catch(() => {});
     await guard.close();
+  }
+
+  #enterConflict(current: KeyValue): void {
+    const { state } = this;
+    // The claim has found what the watch had shown.
+    const isKnown = state.status === "conflict" && state.owner.modRevision === current.modRevision;
+    this.#enter({ status: "conflict", owner: ownerOf(current) });
+    if (isKnown) return;
+    publish("sd:registration:contested", () => ({
+      key: escapeControl(this.key),
+      leaseId: current.lease,
+      repairs: this.#repairs,
+    }));
   }
 
   async #fail(current: KeyValue): Promise<void> {

@@ -28,29 +28,33 @@ async function protectedEtcd(binary: string): Promise<EtcdProcess> {
 const asRoot = (etcd: EtcdProcess, command: string): Promise<string> =>
   etcd.ctl("--user=root:r00t", ...command.split(" "));
 
-describe.each(etcdBinaries())("a registration with credentials (R18), on $name", ({ binary }) => {
-  it("F50 token expired, F51 switched off and on: stays registered through it all", async () => {
-    await using etcd = await protectedEtcd(binary);
-    await using client = createClient({ endpoints: etcd.endpoint, auth });
-    const registration = await registerKey(client, { key: "/web/1", value: "1", ttlSeconds: 5 });
-    const seen = recordStates(registration);
-    const { reflector, keys } = follow(client, "/web/");
-    await pause(9_000);
-    await registration.update("2");
-    await asRoot(etcd, "auth disable");
-    await pause(3_000);
-    await registration.update("3");
-    await etcd.ctl("auth", "enable");
-    await pause(6_000);
-    await registration.update("4");
-    expect(seen.statuses).toEqual(["registered"]);
-    const second = await registerKey(client, { key: "/web/2", value: "1", ttlSeconds: 5 });
-    await eventually(() => keys.size === 2);
-    for (const each of [registration, second]) expect(await each.close()).toMatchObject({ confirmed: true });
-    await eventually(() => keys.size === 0);
-    await reflector.close();
-  });
-});
+describe.each(etcdBinaries())(
+  "a registration with credentials (R18) and no right but to its keys (R19), on $name",
+  ({ binary }) => {
+    it("F50 token expired, F51 switched off and on: stays registered through it all", async () => {
+      await using etcd = await protectedEtcd(binary);
+      await using client = createClient({ endpoints: etcd.endpoint, auth });
+      const registration = await registerKey(client, { key: "/web/1", value: "1", ttlSeconds: 5 });
+      const seen = recordStates(registration);
+      const { reflector, keys } = follow(client, "/web/");
+      await pause(9_000);
+      await registration.update("2");
+      await asRoot(etcd, "auth disable");
+      await pause(3_000);
+      await registration.update("3");
+      await etcd.ctl("auth", "enable");
+      await pause(6_000);
+      await registration.update("4");
+      expect(seen.statuses).toEqual(["registered"]);
+      const second = await registerKey(client, { key: "/web/2", value: "1", ttlSeconds: 5 });
+      await eventually(() => keys.size === 2);
+      for (const each of [registration, second])
+        expect(await each.close()).toMatchObject({ confirmed: true });
+      await eventually(() => keys.size === 0);
+      await reflector.close();
+    });
+  },
+);
 
 describe.each(etcdBinaries().slice(-1))("a registration that is shut out (R18), on $name", ({ binary }) => {
   const changePassword = (etcd: EtcdProcess, password: string): Promise<unknown> =>

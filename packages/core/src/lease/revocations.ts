@@ -56,7 +56,7 @@ export class Revocations {
     try {
       const turn = await this.#turns.take(patience.signal);
       // Handed on by one whose time was over: so is ours.
-      if (this.#clock.now() >= dueAt()) {
+      if (this.#clock.now() > since && this.#clock.now() >= dueAt()) {
         turn[Symbol.dispose]();
         throw notSent();
       }
