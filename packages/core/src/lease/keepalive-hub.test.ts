@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { type ClientFixture, type ClientFixtureOptions, openClient } from "../../test/client-fixture.js";
 import { settled } from "../../test/observe.js";
 import { failure, header, ScriptedTransport } from "../../test/scripted-transport.js";
+import { sleep } from "../kit/clock.js";
 import type { Lease } from "./lease.js";
 import { Leases } from "./leases.js";
 
@@ -369,8 +370,16 @@ describe("KeepaliveHub, on a slow link", () => {
         if (!isSilent && stream) stream.say({ header: header(1), id: request.id, ttlSeconds });
       });
     };
-    const leases = new Leases(transport, clock, new SeededRandom(5));
-    const lease = await leases.grant({ ttlSeconds });
+    const { grant } = transport;
+    transport.grant = async (request) => {
+      await sleep(clock, roundTripMs);
+      return grant(request);
+    };
+    // The latest phase and the longest distance that chance may bring.
+    const leases = new Leases(transport, clock, fixedRandom(0.99));
+    const granted = leases.grant({ ttlSeconds });
+    await clock.advance(roundTripMs);
+    const lease = await granted;
     const silence = (): void => {
       isSilent = true;
     };
@@ -398,7 +407,7 @@ describe("KeepaliveHub, on a slow link", () => {
     await clock.advance(60_000);
     const stream = transport.keepAliveStream;
     silence();
-    await clock.advance(11_000 + 2_000 + 3_000 + 100);
+    await clock.advance(11_500 + 2_000 + 3_000 + 100);
     expect(stream.canceled).toEqual({ suspect: true });
     await leases.close();
   });
