@@ -60,7 +60,11 @@ describe("the test file that @sd/testing shows to its users", () => {
   it("passes", async () => {
     const test = write("consumer/example.test.ts", consumerTest());
     const conditions = ["@sd/source", "module", "import", "node", "default"];
-    const config = { resolve: { conditions }, ssr: { resolve: { conditions } } };
+    const config = {
+      resolve: { conditions },
+      ssr: { resolve: { conditions } },
+      test: { testTimeout: 30_000 },
+    };
     write("consumer/vitest.config.mjs", `export default ${JSON.stringify(config)};\n`);
     const args = ["run", "--root", join(folder, "consumer"), "--reporter=json", "--silent"];
     // What this vitest tells its own processes is not for that one.

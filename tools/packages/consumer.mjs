@@ -108,7 +108,7 @@ export function consumerFiles(tarballs, { nodeTypes, vitest }) {
     }),
     "example.test.ts": consumerTest(),
     // Else that of this workspace, which is around it.
-    "vitest.config.mjs": "export default {};\n",
+    "vitest.config.mjs": "export default { test: { testTimeout: 30_000 } };\n",
     "esm.mjs": heads["esm.mjs"] + body,
     "cjs.cjs": heads["cjs.cjs"] + body,
     "types.mts": heads["esm.mjs"] + body,

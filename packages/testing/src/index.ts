@@ -8,7 +8,7 @@ export {
   type ServeOptions,
   serveMemoryEtcd,
 } from "./grpc/serve-memory-etcd.js";
-export type { Allowance, MemoryAuth, UserOptions } from "./memory/auth/memory-auth.js";
+export type { Allowance, KeyOrPrefix, MemoryAuth, UserOptions } from "./memory/auth/memory-auth.js";
 export { type Behaviour, behaviours, type EtcdVersion } from "./memory/behaviour.js";
 export type { AnswerVerb, Call, Requests, RequestVerb, Verb } from "./memory/calls.js";
 export { leaseId } from "./memory/lease-id.js";

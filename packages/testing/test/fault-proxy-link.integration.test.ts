@@ -35,7 +35,6 @@ describe("FaultProxy.limitBandwidth", () => {
     expect(rate).toBeLessThan(11_000);
     proxy.pass();
     await until(() => received().length === 1_000_000);
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
   });
 
   it("brings the end of a connection after its last byte", async () => {

@@ -93,5 +93,5 @@ export class ProxiedEcho {
   }
 }
 
-export const until = (condition: () => boolean) => eventually(condition, { everyMs: 2 });
+export const until = (condition: () => boolean) => eventually(condition, { everyMs: 2, timeoutMs: 30_000 });
 export const moment = () => new Promise((resolve) => setTimeout(resolve, 60));

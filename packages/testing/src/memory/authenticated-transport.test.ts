@@ -103,6 +103,14 @@ describe("a client of MemoryEtcd with name and password", () => {
     expect(logins()).toBe(2);
   });
 
+  it("needs a token that lasts: at least some time", () => {
+    for (const authTokenTtlSeconds of [0, -1, Number.NaN]) {
+      expect(() => new MemoryEtcd({ authTokenTtlSeconds })).toThrow(
+        "authTokenTtlSeconds must be a number above 0",
+      );
+    }
+  });
+
   it("cannot do what it may not, with `permission` as the failure (F52)", async () => {
     etcd.auth.enable();
     await client.grant({ id: LEASE, ttlSeconds: 60 });

@@ -15,7 +15,8 @@ export interface PutOptions {
  * One etcd for one test, and all that can happen to it: the same for one in memory and a real one.
  *
  * What reads and writes keys is another client's doing. It goes past the `proxy`, so no fault of the network
- * touches it; while etcd is frozen or down it fails with `SD_UNAVAILABLE` after some seconds.
+ * touches it; while etcd is frozen or down it fails with `SD_UNAVAILABLE` after some seconds. It has no
+ * credentials: once authentication is on, write by a client of your own.
  */
 export class TestEtcd implements AsyncDisposable {
   /** For `createClient({ endpoints })`, and for any other client of etcd: one address, for its whole life. */

@@ -1,4 +1,4 @@
-import { type KeyValue, prefixRange } from "@sd/core";
+import { invalidArgument, type KeyValue, prefixRange } from "@sd/core";
 import type { MemoryEtcd } from "../memory/memory-etcd.js";
 import type { TestEtcd } from "../start/test-etcd.js";
 
@@ -30,6 +30,13 @@ export type Expected = readonly string[] | TestEtcd | MemoryEtcd;
 export interface Standing {
   readonly shown: readonly string[];
   readonly expected: readonly string[];
+}
+
+/** @throws SdError `SD_INVALID_ARGUMENT` for what nothing can converge to. */
+export function checkExpected(expected: unknown): void {
+  if (typeof expected !== "object" || expected === null) {
+    throw invalidArgument("what it converges to", "a list of ids, addresses or keys, or an etcd", expected);
+  }
 }
 
 /** Compares now. */

@@ -5,7 +5,7 @@ import type { Expected } from "./converge.js";
 import { matchers } from "./matchers.js";
 import type { MatcherWait } from "./until.js";
 
-/** What `expect()` can say besides. All wait 5 s at most, unless `withinMs` says otherwise. */
+/** What `expect()` can say besides. Those that wait do so for 4 s at most, unless `withinMs` says otherwise. */
 export interface SdMatchers {
   /**
    * Waits until a discovery is `live` and shows exactly these instances: each by its id, address or key, in any

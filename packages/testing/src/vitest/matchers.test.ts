@@ -57,6 +57,16 @@ describe("toConverge", () => {
     await expect(failed).rejects.toMatchObject({ actual: expect.anything(), expected: expect.anything() });
   });
 
+  it("refuses at once what nothing can converge to", async () => {
+    const name = "a" as unknown as string[];
+    await expect(expect(discovery).toConverge(name)).rejects.toThrow(
+      "must be a list of ids, addresses or keys",
+    );
+    await expect(expect(discovery).toConverge([], { withinMs: Number.NaN })).rejects.toThrow(
+      "withinMs must be a number from 0, got NaN",
+    );
+  });
+
   it("takes an etcd for what it holds under the prefix, each key as last written", async () => {
     bench.memory.put("/web/a", "a:80");
     bench.memory.put("/webbing", "");

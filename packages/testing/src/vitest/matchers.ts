@@ -2,8 +2,15 @@ import { inspect } from "node:util";
 import type { MatcherState } from "vitest";
 import { leakCheck } from "../check/leak-check.js";
 import { recordStates, type Stateful } from "../record/record-states.js";
-import { type Converging, type Expected, isEqual, type Standing, standing } from "./converge.js";
-import { type MatcherWait, until } from "./until.js";
+import {
+  type Converging,
+  checkExpected,
+  type Expected,
+  isEqual,
+  type Standing,
+  standing,
+} from "./converge.js";
+import { DEFAULT_WITHIN_MS, type MatcherWait, until } from "./until.js";
 
 interface Verdict {
   readonly pass: boolean;
@@ -20,8 +27,9 @@ export const matchers = {
     this: MatcherState,
     discovery: Converging,
     expected: Expected,
-    { withinMs = 5_000, ...wait }: MatcherWait = {},
+    { withinMs = DEFAULT_WITHIN_MS, ...wait }: MatcherWait = {},
   ): Promise<Verdict> {
+    checkExpected(expected);
     let last: Standing | undefined;
     let problem: unknown;
     const pass = await until(
@@ -56,7 +64,7 @@ export const matchers = {
     this: MatcherState,
     subject: Stateful<{ readonly status: string }>,
     status: string,
-    { withinMs = 5_000, ...wait }: MatcherWait = {},
+    { withinMs = DEFAULT_WITHIN_MS, ...wait }: MatcherWait = {},
   ): Promise<Verdict> {
     using recording = recordStates(subject);
     const pass = await until(() => recording.statuses.includes(status), { withinMs, ...wait });

@@ -5,11 +5,11 @@ import { toBytes } from "../keys.js";
 import { type AuthStore, ROOT } from "./auth-store.js";
 import type { Guard } from "./guard.js";
 
-/** What may be done, with a key or with all keys that begin with `prefix`. */
-export type Allowance = { readonly access: keyof typeof PermissionType } & (
-  | { readonly key: string | Uint8Array }
-  | { readonly prefix: string | Uint8Array }
-);
+/** A key, or all keys that begin with `prefix`. */
+export type KeyOrPrefix = { readonly key: string | Uint8Array } | { readonly prefix: string | Uint8Array };
+
+/** What may be done with it. */
+export type Allowance = { readonly access: keyof typeof PermissionType } & KeyOrPrefix;
 
 /** How a new user differs from one that may do nothing. */
 export interface UserOptions {
@@ -59,10 +59,7 @@ export class MemoryAuth {
   }
 
   /** Takes back what was allowed for this key or prefix, whatever it was. */
-  forbid(
-    role: string,
-    range: { readonly key: string | Uint8Array } | { readonly prefix: string | Uint8Array },
-  ) {
+  forbid(role: string, range: KeyOrPrefix): void {
     const { key, rangeEnd } = permissionOf({ access: "read", ...range });
     this.#store.revokePermission({ role, key, rangeEnd });
   }

@@ -1,4 +1,4 @@
-import type { Clock } from "@sd/core";
+import { type Clock, invalidArgument } from "@sd/core";
 
 interface Token {
   readonly user: string;
@@ -12,7 +12,9 @@ export class SimpleTokens {
   readonly #tokens = new Map<string, Token>();
   #count = 0;
 
+  /** @throws SdError `SD_INVALID_ARGUMENT` */
   constructor(clock: Clock, ttlSeconds: number) {
+    if (!(ttlSeconds > 0)) throw invalidArgument("authTokenTtlSeconds", "a number above 0", ttlSeconds);
     this.#clock = clock;
     this.#ttlSeconds = ttlSeconds;
   }
