@@ -1,8 +1,9 @@
 import { createEtcd3Transport, type Etcd3TransportOptions } from "./etcd/etcd3/etcd3-transport.js";
+import { RetryBudget } from "./etcd/retry-budget.js";
 import type { EtcdTransport } from "./etcd/transport.js";
 import { type Clock, holdProcess, systemClock } from "./kit/clock.js";
 import { deferred } from "./kit/deferred.js";
-import { requireOptions, SdError } from "./kit/errors.js";
+import { requireMethods, requireOptions, SdError } from "./kit/errors.js";
 import { type Random, systemRandom } from "./kit/random.js";
 import { Leases } from "./lease/leases.js";
 import { WatchHub } from "./watch/watch-hub.js";
@@ -39,6 +40,8 @@ export class EtcdClient implements AsyncDisposable {
   readonly watches: WatchHub;
   readonly clock: Clock;
   readonly random: Random;
+  /** Shared by all that tries again on this client. */
+  readonly retries: RetryBudget;
   readonly #attached = new Set<Closeable>();
   #hold: Disposable | undefined;
   #closed: Promise<void> | undefined;
@@ -48,7 +51,8 @@ export class EtcdClient implements AsyncDisposable {
     this.transport = transport;
     this.clock = clock;
     this.random = random;
-    this.leases = new Leases(transport, clock, random);
+    this.retries = new RetryBudget(clock);
+    this.leases = new Leases(transport, clock, random, this.retries);
     this.watches = new WatchHub(transport, clock, random);
   }
 
@@ -64,6 +68,7 @@ export class EtcdClient implements AsyncDisposable {
    * @throws SdError `SD_CLOSED` if the client is closed already.
    */
   attach(thing: Closeable): Disposable {
+    requireMethods("thing", thing, ["close"]);
     if (this.#closed) throw new SdError("SD_CLOSED", "the client is closed");
     this.#attached.add(thing);
     this.#hold ??= holdProcess();
@@ -106,6 +111,16 @@ export class EtcdClient implements AsyncDisposable {
   }
 }
 
+const verbs = [
+  "range",
+  "txn",
+  "grant",
+  "revoke",
+  "keepAlive",
+  "watch",
+  "close",
+] satisfies (keyof EtcdTransport)[];
+
 /**
  * Makes a client. No I/O yet: connections are opened by the first call, and replaced as they break.
  *
@@ -116,6 +131,9 @@ export class EtcdClient implements AsyncDisposable {
 export function createClient(options: ClientOptions): EtcdClient {
   requireOptions("the options of createClient()", options);
   const { clock = systemClock, random = systemRandom } = options;
+  requireMethods("clock", clock, ["now", "setTimer"]);
+  requireMethods("random", random, ["next", "nextId"]);
+  if ("transport" in options) requireMethods("transport", options.transport, verbs);
   const transport =
     "transport" in options ? options.transport : createEtcd3Transport({ ...options, clock, random });
   return new EtcdClient(transport, clock, random);

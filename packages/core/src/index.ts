@@ -37,11 +37,20 @@ export type * from "./etcd/types.js";
 
 // The kit, for the packages beside this one.
 export { retryDelayMs } from "./etcd/retry.js";
+export type { RetryBudget } from "./etcd/retry-budget.js";
 export { Backoff, type BackoffLimits } from "./kit/backoff.js";
 export { publish } from "./kit/channels.js";
 export { type Clock, sleep, systemClock, type Timer } from "./kit/clock.js";
 export { type Deferred, deferred } from "./kit/deferred.js";
-export { describe, escapeControl, invalidArgument, requireOptions } from "./kit/errors.js";
+export {
+  describe,
+  escapeControl,
+  invalidArgument,
+  requireListener,
+  requireMethods,
+  requireOptions,
+  requireSignal,
+} from "./kit/errors.js";
 export { Listeners, Machine, type Tagged, type Transitions } from "./kit/machine.js";
 export { Mailbox, newestOnly, type Queue } from "./kit/mailbox.js";
 export { type Random, shuffle, systemRandom, uniform } from "./kit/random.js";

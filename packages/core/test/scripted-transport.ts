@@ -54,7 +54,11 @@ export class ScriptedStream<Request, Response> implements DuplexStream<Request> 
   readonly #handlers: StreamHandlers<Response>;
   readonly #encode: (request: Request) => void;
 
-  constructor(handlers: StreamHandlers<Response>, encode: (request: Request) => void) {
+  constructor(
+    handlers: StreamHandlers<Response>,
+    encode: (request: Request) => void,
+    readonly roundTripMs: number,
+  ) {
     this.#handlers = handlers;
     this.#encode = encode;
   }
@@ -88,6 +92,8 @@ export class ScriptedTransport implements EtcdTransport {
   readonly keepAliveStreams: ScriptedStream<KeepAliveRequest, KeepAliveResponse>[] = [];
   /** Waited for before each stream opens. */
   opening: () => Promise<void> = async () => {};
+  /** What streams say of their link. */
+  roundTripMs = 0;
   /** Called with each request of a stream; throws for one that cannot be encoded. */
   encode: (request: WatchRequest | KeepAliveRequest) => void = () => {};
 
@@ -103,14 +109,17 @@ export class ScriptedTransport implements EtcdTransport {
 
   async watch(handlers: StreamHandlers<WatchResponse>, _options?: CallOptions) {
     await this.opening();
-    return added(this.watchStreams, new ScriptedStream<WatchRequest, WatchResponse>(handlers, this.encode));
+    return added(
+      this.watchStreams,
+      new ScriptedStream<WatchRequest, WatchResponse>(handlers, this.encode, this.roundTripMs),
+    );
   }
 
   async keepAlive(handlers: StreamHandlers<KeepAliveResponse>, _options?: CallOptions) {
     await this.opening();
     return added(
       this.keepAliveStreams,
-      new ScriptedStream<KeepAliveRequest, KeepAliveResponse>(handlers, this.encode),
+      new ScriptedStream<KeepAliveRequest, KeepAliveResponse>(handlers, this.encode, this.roundTripMs),
     );
   }
 

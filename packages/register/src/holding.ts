@@ -118,6 +118,7 @@ export class Holding<Update> {
         } else {
           onWritten(this.#revision, error);
           await sleep(client.clock, retryDelayMs(error, backoff, client.random), signal).catch(() => {});
+          await client.retries.spend(error, { signal }).catch(() => {});
           backoff = backoff.next();
         }
       }

@@ -20,7 +20,10 @@ export interface RegistrationOptions {
   readonly minTtlSeconds?: number | undefined;
   /** Default `yield`. */
   readonly onConflict?: ConflictPolicy | undefined;
-  /** How long `close()` may wait for etcd, in milliseconds. Default 3000. */
+  /**
+   * How long `close()` may wait for etcd, in milliseconds. Default 3000. Of more than 128 that close at once
+   * the others take their turn, and their time counts from then on, as long as etcd goes on confirming.
+   */
   readonly closeTimeoutMs?: number | undefined;
 }
 

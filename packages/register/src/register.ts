@@ -1,4 +1,11 @@
-import { defaultFormat, type EtcdClient, instanceKey, requireOptions } from "@sd/core";
+import {
+  defaultFormat,
+  type EtcdClient,
+  instanceKey,
+  requireMethods,
+  requireOptions,
+  requireSignal,
+} from "@sd/core";
 import { type InstanceUpdate, instanceContent, rawContent } from "./content.js";
 import { checkSettings, type RegisterKeyOptions, type RegisterOptions } from "./options.js";
 import { Registration } from "./registration.js";
@@ -44,16 +51,22 @@ export function registerKey(
  * @throws SdError `SD_INVALID_ARGUMENT` before any I/O.
  */
 export function startRegistration(client: EtcdClient, options: RegisterOptions): InstanceRegistration {
-  requireOptions("the options of a registration", options);
+  checkArguments(client, options);
   const { service, id, format = defaultFormat, address, weight, version, zone, metadata } = options;
+  requireMethods("format", format, ["read", "write"]);
   const content = instanceContent({ address, weight, version, zone, metadata }, format);
   return new Registration(client, checkSettings(instanceKey(service, id), content, options));
 }
 
 /** As `startRegistration()`, for any key and value. */
 export function startKeyRegistration(client: EtcdClient, options: RegisterKeyOptions): KeyRegistration {
-  requireOptions("the options of a registration", options);
+  checkArguments(client, options);
   return new Registration(client, checkSettings(options.key, rawContent(options.value), options));
+}
+
+function checkArguments(client: EtcdClient, options: unknown): void {
+  requireMethods("client", client, ["attach"], "made by createClient()");
+  requireOptions("the options of a registration", options);
 }
 
 async function whenReady<Update>(
@@ -62,6 +75,7 @@ async function whenReady<Update>(
 ): Promise<Registration<Update>> {
   requireOptions("the options of a registration", options);
   const { signal } = options;
+  requireSignal(signal);
   signal?.throwIfAborted();
   const registration = start();
   try {

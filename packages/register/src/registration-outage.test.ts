@@ -94,7 +94,7 @@ describe.each(["frozen", "refused", "killed"])("Registration: while etcd is %s",
     expect(bench.memory.callsOf("grant")).toHaveLength(1);
   });
 
-  it("is lost from the moment at which the deadline passes (R10)", async () => {
+  it("is lost from the moment at which the deadline passes, and says why (R10)", async () => {
     const registration = await begin();
     await bench.clock.advance(17_000);
     const sentAt = bench.memory.callsOf("renew").at(-1)?.at ?? 0;
@@ -102,7 +102,17 @@ describe.each(["frozen", "refused", "killed"])("Registration: while etcd is %s",
     await bench.clock.advance(sentAt + 15_000 - 1 - bench.clock.now());
     expect(registration.state.status).toBe("registered");
     await bench.clock.advance(1);
-    expect(registration.state).toEqual({ status: "lost", reason: "lease-overdue" });
+    expect(registration.state).toMatchObject({
+      status: "lost",
+      reason: "lease-overdue",
+      error: { code: "SD_UNAVAILABLE" },
+    });
+    let changes = 0;
+    registration.subscribe(() => {
+      changes += 1;
+    });
+    await bench.clock.advance(60_000);
+    expect(changes, "in a minute of the same").toBeLessThanOrEqual(4);
     stop();
     await bench.run(registration.close(), 3_000);
   });

@@ -15,7 +15,7 @@ export interface Owner {
  * - `registered`: the key holds our value under our live lease since `revision`. `error` is why an update
  *   could not be written yet, if one is waiting.
  * - `lost`: was registered, and cannot be proved to be now; it is being put right. `error` is why the last
- *   try failed, if one did.
+ *   try failed, if one did, or why renewals are not answered.
  * - `conflict`: the key is another's. With the policy `yield` it enters when the key is free.
  * - `draining`: `close()` is at work.
  * - `deregistered`: the end. `confirmed` tells whether etcd acknowledged; if not, the key goes with its

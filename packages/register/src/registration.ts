@@ -13,6 +13,7 @@ import {
   publish,
   type Renewal,
   type Revocation,
+  requireSignal,
   retryDelayMs,
   SdError,
   type StateListener,
@@ -63,6 +64,8 @@ export class Registration<Update> implements AsyncDisposable {
   /** Once registered, a foreign entry is never again taken for a predecessor's. */
   #wasRegistered = false;
   #holding: Holding<Update> | undefined;
+  /** How often in a row the key was put right. */
+  #repairs = 0;
   #closed: Promise<Revocation> | undefined;
 
   /** @internal see `startRegistration()` */
@@ -92,7 +95,8 @@ export class Registration<Update> implements AsyncDisposable {
    * @throws SdError `SD_CONFLICT` if the key is another's and the policy is `fail`.
    * @throws SdError `SD_CLOSED` if it is closed before.
    */
-  ready({ signal }: SignalOptions = {}): Promise<void> {
+  async ready({ signal }: SignalOptions = {}): Promise<void> {
+    requireSignal(signal);
     return waitFor(this.#ready.promise, { signal });
   }
 
@@ -101,6 +105,7 @@ export class Registration<Update> implements AsyncDisposable {
    * miss those before it. Ends with the registration; throws `signal.reason` when the signal aborts.
    */
   renewals({ signal }: SignalOptions = {}): AsyncIterable<Renewal> {
+    requireSignal(signal);
     const box = new Mailbox<Renewal>(newestOnly(), () => {
       renewed[Symbol.dispose]();
       ended[Symbol.dispose]();
@@ -126,6 +131,7 @@ export class Registration<Update> implements AsyncDisposable {
    * @throws `signal.reason` when the signal aborts; that ends the waiting, the content is written all the same.
    */
   async update(update: Update, { signal }: SignalOptions = {}): Promise<void> {
+    requireSignal(signal);
     signal?.throwIfAborted();
     if (this.#hasEnded) throw closedError(this.key);
     const written = this.#contents.change(update);
@@ -170,16 +176,16 @@ export class Registration<Update> implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { clock, random } = this.#client;
+    const { clock, random, retries } = this.#client;
     const { signal } = this.#abort;
     const first = Backoff.start({ capMs: this.#capMs });
     let backoff = first;
-    let repairs = 0;
     while (!signal.aborted) {
       let delayMs = 0;
       try {
         const lease = await this.#obtainLease();
         const result = await this.#claim(lease);
+        retries.succeeded();
         backoff = first;
         if (result.type === "foreign") {
           if (this.#settings.onConflict === "fail") return await this.#fail(result.current);
@@ -188,16 +194,20 @@ export class Registration<Update> implements AsyncDisposable {
           const since = clock.now();
           await this.#hold(lease, result);
           const heldMs = clock.now() - since;
-          repairs = heldMs > STEADY_MS ? 1 : repairs + 1;
-          delayMs = Math.min(this.#capMs, REPAIR_MS * 2 ** Math.max(0, repairs - FREE_REPAIRS)) - heldMs;
+          this.#repairs = heldMs > STEADY_MS ? 1 : this.#repairs + 1;
+          delayMs =
+            Math.min(this.#capMs, REPAIR_MS * 2 ** Math.max(0, this.#repairs - FREE_REPAIRS)) - heldMs;
         }
       } catch (error) {
         if (signal.aborted) return;
         if (SdError.is(error, "SD_LEASE_LOST")) this.#lease?.lose("expired");
         publish("sd:registration:failed", () => ({ key: escapeControl(this.key), error }));
         this.#report(error);
-        delayMs = retryDelayMs(error, backoff, random);
+        const pauseMs = retryDelayMs(error, backoff, random);
         backoff = backoff.next();
+        await sleep(clock, pauseMs, signal).catch(() => {});
+        await retries.spend(error, { signal }).catch(() => {});
+        continue;
       }
       if (delayMs > 0) await sleep(clock, delayMs, signal).catch(() => {});
     }
@@ -216,6 +226,7 @@ export class Registration<Update> implements AsyncDisposable {
     if (last?.state.status === "active") return last;
     let lease: Lease | undefined;
     if (last?.state.status === "lost" && last.state.reason === "overdue") {
+      using _ = leases.onInterrupted((error) => this.#report(error));
       lease = await leases.recover({ id: last.id, ttlSeconds: last.ttlSeconds, signal }).catch((error) => {
         if (!SdError.is(error, "SD_LEASE_LOST")) throw error;
         return undefined;
@@ -292,7 +303,7 @@ export class Registration<Update> implements AsyncDisposable {
   #end(ending: Ending): void {
     if (this.state.status !== "registered") return;
     if (ending.type === "lost") this.#enter({ status: "lost", reason: ending.reason });
-    else if (ending.type === "taken") this.#enter({ status: "conflict", owner: ownerOf(ending.by) });
+    else if (ending.type === "taken") this.#enterConflict(ending.by);
   }
 
   /** Another holds the key: waits until it may be ours. Neither updates nor the lease matter before. */
@@ -300,18 +311,31 @@ export class Registration<Update> implements AsyncDisposable {
     const { signal } = this.#abort;
     if (signal.aborted) return;
     const free = deferred<void>();
-    this.#enter({ status: "conflict", owner: ownerOf(current) });
+    this.#enterConflict(current);
     const guard = watchKey(
       this.#client,
       this.#settings.key,
       { revision, held: current.modRevision },
       (now) => {
         if (!now || this.#mayReplace(now)) free.resolve();
-        else this.#enter({ status: "conflict", owner: ownerOf(now) });
+        else this.#enterConflict(now);
       },
     );
     await waitFor(free.promise, { signal }).catch(() => {});
     await guard.close();
+  }
+
+  #enterConflict(current: KeyValue): void {
+    const { state } = this;
+    // The claim has found what the watch had shown.
+    const isKnown = state.status === "conflict" && state.owner.modRevision === current.modRevision;
+    this.#enter({ status: "conflict", owner: ownerOf(current) });
+    if (isKnown) return;
+    publish("sd:registration:contested", () => ({
+      key: escapeControl(this.key),
+      leaseId: current.lease,
+      repairs: this.#repairs,
+    }));
   }
 
   async #fail(current: KeyValue): Promise<void> {
@@ -332,6 +356,8 @@ export class Registration<Update> implements AsyncDisposable {
   #report(error: unknown): void {
     const { state } = this;
     if (state.status === "draining" || state.status === "deregistered" || state.status === "failed") return;
+    // A change of state is a line in somebody's log.
+    if ("error" in state && messageOf(state.error) === messageOf(error)) return;
     this.#enter({ ...state, error });
   }
 
@@ -349,6 +375,10 @@ export class Registration<Update> implements AsyncDisposable {
 /** Ends the waiting, not what is waited for. */
 interface SignalOptions {
   readonly signal?: AbortSignal | undefined;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function closedError(key: string): SdError {

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { freePorts } from "../src/etcd/ports.js";
+import { reservePorts } from "../src/etcd/ports.js";
 import {
   type Behaviour,
   EtcdProcess,
@@ -21,7 +21,8 @@ async function startGrpcProxy(
   binary: string,
   target: string,
 ): Promise<AsyncDisposable & { endpoint: string }> {
-  const [port] = await freePorts(1);
+  const [reserved] = await reservePorts(1);
+  const port = reserved?.port;
   const endpoint = `http://127.0.0.1:${port}`;
   const args = ["grpc-proxy", "start", `--endpoints=${target}`, `--listen-addr=127.0.0.1:${port}`];
   const child = spawn(binary, args, { stdio: "ignore" });
@@ -33,6 +34,7 @@ async function startGrpcProxy(
       child.kill("SIGKILL");
       await exit;
       guard[Symbol.dispose]();
+      reserved?.[Symbol.dispose]();
     },
   };
 }

@@ -88,6 +88,11 @@ function causeOf(error: unknown): EtcdFailure | undefined {
   return cause instanceof Error && cause.name === "EtcdFailure" ? (cause as EtcdFailure) : undefined;
 }
 
+/** Whether the failed call may have reached etcd; false for what is no failure of etcd. */
+export function wasSent(error: unknown): boolean {
+  return causeOf(error)?.isSent === true;
+}
+
 /** The same error, of a call that was not sent. */
 export function unsent(error: unknown): unknown {
   const cause = causeOf(error);

@@ -64,6 +64,11 @@ export class StreamLoop<Request, Response> {
     return this.#current?.stream.endpoint;
   }
 
+  /** At most how long a message takes to the member and back, in milliseconds. */
+  get roundTripMs(): number {
+    return this.#current?.stream.roundTripMs ?? 0;
+  }
+
   /** Something is wanted, now or in addition. */
   start(): void {
     if (this.isClosed) return;

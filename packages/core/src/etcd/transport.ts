@@ -15,10 +15,12 @@ import type {
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
-  /** The whole call, connecting included. Default 5000. */
+  /** From when the call is sent; connecting is bounded by itself. Default 5000. */
   readonly timeoutMs?: number | undefined;
   /** Asks another member than the one that would be asked first, if there is one: for a second opinion. */
   readonly elsewhere?: boolean | undefined;
+  /** Called when the request goes out, which may be long after the call on a slow link. */
+  readonly onSent?: (() => void) | undefined;
 }
 
 /** What a stream tells its owner. Nothing is called after `onEnd`, nor after `cancel()`. */
@@ -33,6 +35,8 @@ export interface StreamHandlers<Response> {
 export interface DuplexStream<Request> {
   /** The member's address as configured. */
   readonly endpoint: string;
+  /** At most how long a message takes there and back, in milliseconds, as measured so far. Absent: no time. */
+  readonly roundTripMs?: number;
   /** Sends in order; silently dropped once the stream is over. */
   send(request: Request): void;
   /**

@@ -49,6 +49,15 @@ export interface SdChannels {
   "sd:watch:violated": { readonly violation: string; readonly endpoint: string | undefined };
   "sd:reflector:failed": { readonly prefix: string; readonly error: unknown };
   "sd:registration:registered": { readonly key: string; readonly leaseId: bigint; readonly revision: number };
+  /**
+   * The key is another's. `leaseId` 0n: under no lease, so it stays until somebody deletes it. `repairs`: how
+   * often in a row ours was put right before; growing, two of a kind overwrite each other.
+   */
+  "sd:registration:contested": {
+    readonly key: string;
+    readonly leaseId: bigint;
+    readonly repairs: number;
+  };
   "sd:registration:failed": { readonly key: string; readonly error: unknown };
   "sd:instance:rejected": { readonly key: string; readonly error: unknown };
   "sd:listener:failed": { readonly error: unknown };

@@ -72,6 +72,33 @@ export function requireOptions(subject: string, options: unknown): void {
   if (typeof options !== "object" || options === null) throw invalidArgument(subject, "an object", options);
 }
 
+/**
+ * Checks that `value` has these methods, whatever its class: the two copies of a package do not share one.
+ *
+ * @throws SdError `SD_INVALID_ARGUMENT`
+ */
+export function requireMethods(
+  subject: string,
+  value: unknown,
+  names: readonly string[],
+  what?: string,
+): void {
+  const methods = Object(value) as Record<string, unknown>;
+  if (names.every((name) => typeof methods[name] === "function")) return;
+  throw invalidArgument(subject, what ?? `an object with ${names.join("(), ")}()`, value);
+}
+
+/** @throws SdError `SD_INVALID_ARGUMENT` */
+export function requireListener(listener: unknown): void {
+  if (typeof listener !== "function") throw invalidArgument("listener", "a function", listener);
+}
+
+/** @throws SdError `SD_INVALID_ARGUMENT` for what is neither absent nor an `AbortSignal`. */
+export function requireSignal(signal: unknown): void {
+  if (signal === undefined || signal === null) return;
+  requireMethods("signal", signal, ["throwIfAborted", "addEventListener"], "an AbortSignal");
+}
+
 /** Shows a caller's value in a message: short, on one line, with control characters escaped. */
 export function describe(value: unknown): string {
   if (typeof value === "bigint") return `${value}n`;

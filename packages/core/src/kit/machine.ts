@@ -1,5 +1,5 @@
 import { publish } from "./channels.js";
-import { describe, SdError } from "./errors.js";
+import { describe, requireListener, SdError } from "./errors.js";
 
 /** A state: a union member tagged by `status`. */
 export interface Tagged {
@@ -75,7 +75,9 @@ export class Listeners<Args extends unknown[]> {
     return this.#listeners.size;
   }
 
+  /** @throws SdError `SD_INVALID_ARGUMENT` for what is no function. */
   add(call: (...args: Args) => void): Disposable {
+    requireListener(call);
     const entry = { call };
     this.#listeners.add(entry);
     return { [Symbol.dispose]: () => void this.#listeners.delete(entry) };

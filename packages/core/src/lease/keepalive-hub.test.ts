@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { type ClientFixture, type ClientFixtureOptions, openClient } from "../../test/client-fixture.js";
 import { settled } from "../../test/observe.js";
 import { failure, header, ScriptedTransport } from "../../test/scripted-transport.js";
+import { sleep } from "../kit/clock.js";
 import type { Lease } from "./lease.js";
 import { Leases } from "./leases.js";
 
@@ -351,5 +352,63 @@ describe("KeepaliveHub", () => {
     expect(opened).toEqual([0, 30_000, 60_000, 70_000]);
     await leases.close();
     expect(clock.pending).toBe(0);
+  });
+});
+
+describe("KeepaliveHub, on a slow link", () => {
+  /** A lease on a stream whose every answer comes `roundTripMs` after its question. */
+  async function far({ ttlSeconds, roundTripMs }: { ttlSeconds: number; roundTripMs: number }) {
+    const clock = new ManualClock();
+    const transport = new ScriptedTransport();
+    transport.roundTripMs = roundTripMs;
+    let isSilent = false;
+    transport.encode = (request) => {
+      if (!("id" in request)) return;
+      const { keepAliveStreams } = transport;
+      clock.setTimer(roundTripMs, () => {
+        const stream = keepAliveStreams.at(-1);
+        if (!isSilent && stream) stream.say({ header: header(1), id: request.id, ttlSeconds });
+      });
+    };
+    const { grant } = transport;
+    transport.grant = async (request) => {
+      await sleep(clock, roundTripMs);
+      return grant(request);
+    };
+    // The latest phase and the longest distance that chance may bring.
+    const leases = new Leases(transport, clock, fixedRandom(0.99));
+    const granted = leases.grant({ ttlSeconds });
+    await clock.advance(roundTripMs);
+    const lease = await granted;
+    const silence = (): void => {
+      isSilent = true;
+    };
+    return { clock, transport, leases, lease, silence };
+  }
+
+  it.each([
+    { ttlSeconds: 15, roundTripMs: 4_000 },
+    { ttlSeconds: 10, roundTripMs: 4_500 },
+    { ttlSeconds: 5, roundTripMs: 2_000 },
+    { ttlSeconds: 5, roundTripMs: 2_400 },
+  ])("F32 latency: keeps a lease on one stream: %o", async ({ ttlSeconds, roundTripMs }) => {
+    const { clock, transport, leases, lease } = await far({ ttlSeconds, roundTripMs });
+    await clock.advance(600_000);
+    expect(lease.state.status).toBe("active");
+    expect(transport.keepAliveStreams).toHaveLength(1);
+    const perTtl = (transport.keepAliveStream.sent.length * ttlSeconds) / 600;
+    expect(perTtl, "renewals in a TTL").toBeGreaterThan(2.5);
+    expect(perTtl, "renewals in a TTL").toBeLessThan(4.5);
+    await leases.close();
+  });
+
+  it("F32 latency: leaves a stream that falls silent after the round trip and 3 s (R16)", async () => {
+    const { clock, transport, leases, silence } = await far({ ttlSeconds: 30, roundTripMs: 2_000 });
+    await clock.advance(60_000);
+    const stream = transport.keepAliveStream;
+    silence();
+    await clock.advance(11_500 + 2_000 + 3_000 + 100);
+    expect(stream.canceled).toEqual({ suspect: true });
+    await leases.close();
   });
 });

@@ -5,18 +5,20 @@ import type { BackoffLimits } from "../kit/backoff.js";
 import { publish } from "../kit/channels.js";
 import type { Clock } from "../kit/clock.js";
 import { SdError } from "../kit/errors.js";
+import { Listeners } from "../kit/machine.js";
 import { type Random, uniform } from "../kit/random.js";
 import { Schedule } from "../kit/schedule.js";
 import type { Lease } from "./lease.js";
 
-/** How long a member may keep us waiting for an answer, if the TTL allows it. */
+/** How long a member may keep us waiting for an answer, besides the round trip, if the TTL allows it. */
 const MAX_ANSWER_MS = 3_000;
 /** Else this part of the TTL: with a renewal 10 % late, a silent stream is left after two thirds (R16). */
 const ANSWER_SHARE = 0.3;
 /** The longest pause between two streams; a third of the shortest TTL if that is less. */
 const MAX_PAUSE_MS = 1_500;
 /**
- * How many requests for one lease may be without an answer on a stream.
+ * How many requests for one lease may be without an answer on a stream, besides those that a slow link has
+ * on their way.
  *
  * Answers carry no number, so each is taken for the oldest request. Once one is lost (in etcd's grpc-proxy),
  * every later one counts from the request before its own, for as long as the stream lasts: too early, so
@@ -24,6 +26,8 @@ const MAX_PAUSE_MS = 1_500;
  * until no renewal came in time.
  */
 const MAX_UNANSWERED = 2;
+/** How much of a new measurement goes into the round trip that is reckoned with. */
+const MEASURE_SHARE = 0.25;
 /** Renewals due so close together are sent together. */
 const SLACK_MS = 50;
 
@@ -32,7 +36,8 @@ const thirdOf = (lease: Lease): number => (lease.ttlSeconds * 1_000) / 3;
 /**
  * Renews all leases of a client on one stream.
  *
- * Each lease is renewed every third of its TTL, ±10 %, from a random first phase. A stream that ends, or
+ * Each lease is renewed every third of its TTL, ±10 %, from a random first phase; on a link so slow that the
+ * answer is not there by then, without waiting for it. A stream that ends, or
  * that leaves a renewal unanswered, is replaced on another member, for ever; nothing is lost with it but
  * time. The stream exists while there is a lease.
  */
@@ -48,7 +53,13 @@ export class KeepaliveHub {
    * find another `Lease` than the one that asked.
    */
   readonly #unanswered = new Map<LeaseId, number[]>();
+  /** Why renewals are not answered; `undefined` while they are. */
+  interruption: unknown;
+  /** Hears why, at each new try. */
+  readonly interruptions = new Listeners<[error: unknown]>();
   #lastAnswerAt = 0;
+  /** How long an answer takes on this stream when all is well: as measured when connecting, then smoothed. */
+  #roundTripMs = 0;
 
   constructor(transport: EtcdTransport, clock: Clock, random: Random) {
     this.#clock = clock;
@@ -60,11 +71,14 @@ export class KeepaliveHub {
       open: (handlers, options) => transport.keepAlive(handlers, options),
       isWanted: () => this.#leases.size > 0,
       limits: () => this.#limits(),
-      onOpen: () => this.#serveAll(),
+      onOpen: () => this.#opened(),
       onMessage: (answer) => this.#receive(answer),
       onOver: () => this.#forgetRequests(),
-      onInterrupted: (error) =>
-        void publish("sd:keepalive:interrupted", () => ({ error, leases: this.#leases.size })),
+      onInterrupted: (error) => {
+        publish("sd:keepalive:interrupted", () => ({ error, leases: this.#leases.size }));
+        this.interruption = error;
+        this.interruptions.emit(error);
+      },
     });
   }
 
@@ -82,7 +96,7 @@ export class KeepaliveHub {
       return;
     }
     const phase = lease.state.status === "unproven" ? 0 : uniform(this.#random, 0, thirdOf(lease));
-    lease.renewAt = this.#clock.now() + phase;
+    lease.renewAt = this.#inTime(lease, this.#clock.now() + phase);
     this.#leases.set(lease.id, lease);
     this.#serve(lease);
     if (this.#leases.size > 0) this.#loop.start();
@@ -114,8 +128,17 @@ export class KeepaliveHub {
     return { baseMs: 500, capMs };
   }
 
-  #serveAll(): void {
-    for (const lease of [...this.#leases.values()]) this.#serve(lease);
+  #opened(): void {
+    this.#roundTripMs = this.#loop.roundTripMs;
+    for (const lease of [...this.#leases.values()]) {
+      lease.renewAt = this.#inTime(lease, lease.renewAt);
+      this.#serve(lease);
+    }
+  }
+
+  /** `renewAt`, or sooner if the answer could else come too late. */
+  #inTime(lease: Lease, renewAt: number): number {
+    return Math.min(renewAt, deadlineOf(lease) - 2 * this.#roundTripMs);
   }
 
   #forgetRequests(): void {
@@ -123,6 +146,7 @@ export class KeepaliveHub {
     for (const lease of [...this.#leases.values()]) {
       if (lease.askedAt === undefined) continue;
       lease.askedAt = undefined;
+      lease.renewAt = this.#clock.now();
       this.#plan(lease);
     }
   }
@@ -135,28 +159,29 @@ export class KeepaliveHub {
       lease.lose("overdue");
       return;
     }
-    if (lease.askedAt === undefined) {
-      if (this.#loop.isOpen && lease.renewAt <= now + SLACK_MS) this.#ask(lease, now);
-    } else if (now >= answerDueAt(lease, lease.askedAt)) {
+    if (lease.askedAt !== undefined && now >= this.#answerDueAt(lease, lease.askedAt)) {
       if (this.#lastAnswerAt < lease.askedAt) {
         this.#loop.leave(new SdError("SD_UNAVAILABLE", "etcd does not answer renewals"), true);
         return;
       }
       // Others are answered: ours may be far behind, or lost in a proxy.
-      this.#ask(lease, now);
+      lease.askedAt = undefined;
+      lease.renewAt = now;
     }
+    if (this.#loop.isOpen && lease.renewAt <= now + SLACK_MS) this.#ask(lease, now);
     this.#plan(lease);
   }
 
   #ask(lease: Lease, now: number): void {
     const unanswered = this.#unanswered.get(lease.id) ?? [];
-    if (unanswered.length >= MAX_UNANSWERED) {
+    if (unanswered.length >= MAX_UNANSWERED + this.#onTheirWay(lease)) {
       this.#loop.leave(new SdError("SD_UNAVAILABLE", "etcd does not answer the renewals of a lease"), true);
       return;
     }
     unanswered.push(now);
     this.#unanswered.set(lease.id, unanswered);
-    lease.askedAt = now;
+    lease.askedAt ??= now;
+    lease.renewAt = now + thirdOf(lease) * uniform(this.#random, 0.9, 1.1);
     this.#loop.send({ id: lease.id });
   }
 
@@ -169,9 +194,9 @@ export class KeepaliveHub {
   }
 
   #plan(lease: Lease): void {
-    let next = this.#loop.isOpen ? lease.renewAt : Number.POSITIVE_INFINITY;
-    if (lease.askedAt !== undefined) next = answerDueAt(lease, lease.askedAt);
-    const dueAt = Math.min(next, deadlineOf(lease));
+    let dueAt = deadlineOf(lease);
+    if (this.#loop.isOpen) dueAt = Math.min(dueAt, lease.renewAt);
+    if (lease.askedAt !== undefined) dueAt = Math.min(dueAt, this.#answerDueAt(lease, lease.askedAt));
     if (dueAt === Number.POSITIVE_INFINITY) this.#schedule.delete(lease);
     else this.#schedule.set(lease, dueAt);
   }
@@ -179,6 +204,7 @@ export class KeepaliveHub {
   #receive(answer: KeepAliveResponse): void {
     const now = this.#clock.now();
     this.#lastAnswerAt = now;
+    this.interruption = undefined;
     this.#loop.succeeded();
     const sentAt = this.#takeOldest(answer.id);
     const lease = this.#leases.get(answer.id);
@@ -191,7 +217,9 @@ export class KeepaliveHub {
     }
     // Nobody asked, or so long ago that the lease may have ended since: this proves nothing about now.
     if (sentAt === undefined || sentAt + answer.ttlSeconds * 1_000 <= now) return;
-    lease.askedAt = undefined;
+    [lease.askedAt] = this.#unanswered.get(answer.id) ?? [];
+    // Else it may be the answer to a later request.
+    if (lease.askedAt === undefined) this.#roundTripMs += MEASURE_SHARE * (now - sentAt - this.#roundTripMs);
     lease.confirm(answer.ttlSeconds, sentAt, answer);
     publish("sd:lease:renewed", () => ({
       leaseId: lease.id,
@@ -199,13 +227,21 @@ export class KeepaliveHub {
       durationMs: now - sentAt,
     }));
     if (lease.hasEnded) return;
-    lease.renewAt = sentAt + thirdOf(lease) * uniform(this.#random, 0.9, 1.1);
+    const isNextOnItsWay = lease.askedAt !== undefined && this.#onTheirWay(lease) > 0;
+    if (!isNextOnItsWay) {
+      lease.renewAt = this.#inTime(lease, sentAt + thirdOf(lease) * uniform(this.#random, 0.9, 1.1));
+    }
     this.#plan(lease);
   }
-}
 
-function answerDueAt(lease: Lease, askedAt: number): number {
-  return askedAt + Math.min(MAX_ANSWER_MS, lease.ttlSeconds * 1_000 * ANSWER_SHARE);
+  /** How many renewals a slow link may have on their way when all is well, besides the newest. */
+  #onTheirWay(lease: Lease): number {
+    return Math.floor(this.#roundTripMs / (0.8 * thirdOf(lease)));
+  }
+
+  #answerDueAt(lease: Lease, askedAt: number): number {
+    return askedAt + Math.min(MAX_ANSWER_MS, lease.ttlSeconds * 1_000 * ANSWER_SHARE) + this.#roundTripMs;
+  }
 }
 
 /** When the lease can no longer be claimed to live; never for one that was not claimed yet. */

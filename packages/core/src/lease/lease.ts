@@ -46,7 +46,10 @@ export interface LeaseOwner {
 }
 
 export interface RevokeOptions {
-  /** How long to try, in milliseconds. Default 3000. */
+  /**
+   * How long to try, in milliseconds. Default 3000. Of many at once 128 are under way; the time of the others
+   * counts from their turn, and they give up when etcd has confirmed none for so long.
+   */
   readonly timeoutMs?: number | undefined;
 }
 

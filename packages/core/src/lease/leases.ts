@@ -1,19 +1,21 @@
-import { failureOf, isLasting, isNotApplied } from "../etcd/failure.js";
+import { failureOf, isNotApplied } from "../etcd/failure.js";
+import { RetryBudget } from "../etcd/retry-budget.js";
 import type { EtcdTransport } from "../etcd/transport.js";
 import type { LeaseId } from "../etcd/types.js";
 import { Backoff } from "../kit/backoff.js";
 import { publish } from "../kit/channels.js";
 import { type Clock, sleep } from "../kit/clock.js";
 import { deferred } from "../kit/deferred.js";
-import { invalidArgument, SdError } from "../kit/errors.js";
+import { invalidArgument, requireOptions, requireSignal, SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
 import { KeepaliveHub } from "./keepalive-hub.js";
 import { Lease, type LeaseOwner, leaseLost, type Revocation, type RevokeOptions } from "./lease.js";
+import { Revocations } from "./revocations.js";
 
 export interface GrantOptions {
   /** Whole seconds, at least 1; etcd raises it to its own minimum (2 by default). */
   readonly ttlSeconds: number;
-  /** How long to try, in milliseconds. Default 5000. */
+  /** How long to try, in milliseconds, the time for the first connection not counted. Default 5000. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -36,13 +38,17 @@ export class Leases implements LeaseOwner {
   readonly #transport: EtcdTransport;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #retries: RetryBudget;
   readonly #hub: KeepaliveHub;
+  readonly #revocations: Revocations;
 
-  constructor(transport: EtcdTransport, clock: Clock, random: Random) {
+  constructor(transport: EtcdTransport, clock: Clock, random: Random, retries = new RetryBudget(clock)) {
+    this.#retries = retries;
     this.#transport = transport;
     this.#clock = clock;
     this.#random = random;
     this.#hub = new KeepaliveHub(transport, clock, random);
+    this.#revocations = new Revocations(transport, clock, random);
   }
 
   /**
@@ -57,25 +63,31 @@ export class Leases implements LeaseOwner {
    * @throws SdError `SD_PERMISSION` if etcd refused.
    * @throws SdError `SD_CLOSED` if the client is closed, also meanwhile: the lease then ends by its TTL.
    */
-  async grant({ ttlSeconds, timeoutMs = 5_000, signal }: GrantOptions): Promise<Lease> {
+  async grant(options: GrantOptions): Promise<Lease> {
+    requireOptions("the options of a grant", options);
+    const { ttlSeconds, timeoutMs = 5_000, signal } = options;
+    requireSignal(signal);
     signal?.throwIfAborted();
     checkTtl(ttlSeconds);
     checkTimeout(timeoutMs);
     this.#checkOpen();
     const until = this.#clock.now() + timeoutMs;
     let id = this.#newId();
+    /** When the first request with this id went out. */
     let firstSentAt: number | undefined;
     for (let backoff = Backoff.start(); ; backoff = backoff.next()) {
-      const now = this.#clock.now();
       const isFirst = firstSentAt === undefined;
-      firstSentAt ??= now;
+      let sentAt = this.#clock.now();
+      const timeoutMs = Math.max(1, until - sentAt);
+      const onSent = (): void => {
+        sentAt = this.#clock.now();
+      };
       try {
-        const answer = await this.#transport.grant(
-          { id, ttlSeconds },
-          { signal, timeoutMs: Math.max(1, until - now) },
-        );
-        return this.#keep(new Lease(id, answer.ttlSeconds, this), now);
+        const answer = await this.#transport.grant({ id, ttlSeconds }, { signal, timeoutMs, onSent });
+        this.#retries.succeeded();
+        return this.#keep(new Lease(id, answer.ttlSeconds, this), sentAt);
       } catch (error) {
+        firstSentAt ??= sentAt;
         if (failureOf(error) === "lease-exists") {
           // Any earlier request with this id may be the one: the deadline counts from the first.
           if (!isFirst) return this.#keep(new Lease(id, ttlSeconds, this), firstSentAt);
@@ -85,6 +97,7 @@ export class Leases implements LeaseOwner {
         const delayMs = backoff.delayMs(this.#random);
         if (this.#clock.now() + delayMs >= until) throw error;
         await sleep(this.#clock, delayMs, signal);
+        await this.#retries.spend(error, { signal, timeoutMs: until - this.#clock.now() });
       }
     }
   }
@@ -98,7 +111,10 @@ export class Leases implements LeaseOwner {
    * @throws SdError `SD_INVALID_ARGUMENT` if this client keeps it alive already, or for what cannot be the id
    *   or the TTL of a lease.
    */
-  async recover({ id, ttlSeconds, signal }: RecoverOptions): Promise<Lease> {
+  async recover(options: RecoverOptions): Promise<Lease> {
+    requireOptions("the options of a recovery", options);
+    const { id, ttlSeconds, signal } = options;
+    requireSignal(signal);
     signal?.throwIfAborted();
     checkId(id);
     checkTtl(ttlSeconds);
@@ -118,6 +134,15 @@ export class Leases implements LeaseOwner {
     return await proof.promise;
   }
 
+  /**
+   * Calls `listener` with the reason for which renewals are not answered: at once if they are not, and at each
+   * further try that fails.
+   */
+  onInterrupted(listener: (error: unknown) => void): Disposable {
+    if (this.#hub.interruption !== undefined) listener(this.#hub.interruption);
+    return this.#hub.interruptions.add(listener);
+  }
+
   /** @internal */
   forget(lease: Lease): void {
     this.#hub.delete(lease);
@@ -132,34 +157,10 @@ export class Leases implements LeaseOwner {
     lease: { readonly id: LeaseId },
     { timeoutMs = 3_000 }: RevokeOptions = {},
   ): Promise<Revocation> {
+    requireOptions("lease", lease);
     checkId(lease.id);
     checkTimeout(timeoutMs);
-    const until = this.#clock.now() + timeoutMs;
-    const deadline = new AbortController();
-    const timer = this.#clock.setTimer(timeoutMs, () =>
-      deadline.abort(new SdError("SD_UNAVAILABLE", `revocation not confirmed in ${timeoutMs} ms`)),
-    );
-    try {
-      for (let backoff = Backoff.start({ capMs: 500 }); ; backoff = backoff.next()) {
-        try {
-          const left = until - this.#clock.now();
-          // One silent member may not use up the whole time.
-          const options = { signal: deadline.signal, timeoutMs: Math.max(1, Math.min(left, timeoutMs / 2)) };
-          const { header } = await this.#transport.revoke(lease.id, options);
-          return { confirmed: true, revision: header.revision };
-        } catch (error) {
-          if (failureOf(error) === "lease-not-found") return { confirmed: true, revision: undefined };
-          if (isLasting(error) || SdError.is(error, "SD_CLOSED") || deadline.signal.aborted) {
-            return { confirmed: false, cause: error };
-          }
-          await sleep(this.#clock, backoff.delayMs(this.#random), deadline.signal);
-        }
-      }
-    } catch (error) {
-      return { confirmed: false, cause: error };
-    } finally {
-      timer[Symbol.dispose]();
-    }
+    return await this.#revocations.revoke(lease.id, timeoutMs);
   }
 
   /** Stops renewing everything. The leases are released, not revoked. */

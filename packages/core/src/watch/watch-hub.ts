@@ -10,7 +10,7 @@ import type { Violation, Watch, WatchCarrier } from "./watch.js";
 
 /** A stream without a message for so long is asked for a sign of life (T3). */
 const QUIET_MS = 4_500;
-/** How long the answer may take: to a creation, or to the question for a sign of life. */
+/** How long the answer may take, besides the round trip: to a creation, or to the question for a sign of life. */
 const ANSWER_MS = 3_000;
 /**
  * After so many streams in a row that fell silent once a watch was created, its delivery is given up. Only
@@ -158,7 +158,8 @@ export class WatchHub implements WatchCarrier {
   /** Asks a quiet stream for a sign of life, and leaves one that does not give it. */
   #watchOverLife(): void {
     if (!this.#loop.isOpen) return;
-    const lifeDue = this.#askedAt === undefined ? this.#lastMessageAt + QUIET_MS : this.#askedAt + ANSWER_MS;
+    const lifeDue =
+      this.#askedAt === undefined ? this.#lastMessageAt + QUIET_MS : this.#askedAt + this.#answerMs;
     const due = Math.min(lifeDue, this.#creationDue());
     // A timer that fires too early only arms itself anew.
     if (this.#lifeTimer && this.#lifeTimerAt <= due) return;
@@ -167,7 +168,7 @@ export class WatchHub implements WatchCarrier {
     this.#lifeTimer = this.#clock.setTimer(due - this.#clock.now(), () => {
       this.#lifeTimer = undefined;
       const now = this.#clock.now();
-      const isSilent = this.#askedAt !== undefined && now >= this.#askedAt + ANSWER_MS;
+      const isSilent = this.#askedAt !== undefined && now >= this.#askedAt + this.#answerMs;
       if (isSilent || now >= this.#creationDue()) {
         this.#loop.leave(new SdError("SD_UNAVAILABLE", "etcd does not answer on the watch stream"), true);
         return;
@@ -221,6 +222,10 @@ export class WatchHub implements WatchCarrier {
     if (!this.#loop.isOpen) return;
     this.#leaving.add(watchId);
     this.#loop.send({ type: "cancel", watchId });
+  }
+
+  get #answerMs(): number {
+    return ANSWER_MS + this.#loop.roundTripMs;
   }
 
   /** When the oldest creation must have been answered. */

@@ -2,12 +2,14 @@ import { type Client, connectivityState } from "@grpc/grpc-js";
 import type { IOptions } from "etcd3";
 import { afterTwoRounds } from "../../kit/clock.js";
 import type { SdError } from "../../kit/errors.js";
-import { waitFor } from "../../kit/signals.js";
 import type { MemberAddress } from "./endpoints.js";
-import { credentialsError, networkError, statusError, timeoutError } from "./failures.js";
+import { credentialsError, networkError, statusError } from "./failures.js";
 import type { Etcd3Credentials, Settings } from "./options.js";
 import { RawEtcd3 } from "./raw-etcd3.js";
 import { Sockets } from "./sockets.js";
+
+/** The longest round trip that is reckoned with: what takes longer was most likely held up, not far away. */
+const MAX_ROUND_TRIP_MS = 5_000;
 
 /** A method that etcd does not have: asking for it has no effect, wherever the question gets. */
 const NO_METHOD = "/sd.Connection/Reason";
@@ -22,6 +24,8 @@ export class Connection {
   readonly endpoint: string;
   /** When the last answer came, by the clock; `undefined` before the first. */
   answeredAt: number | undefined;
+  /** At most how long a message takes there and back, in milliseconds: the fastest exchange so far. */
+  roundTripMs = MAX_ROUND_TRIP_MS;
   readonly #settings: Settings;
   readonly #sockets = new Sockets();
   readonly #etcd: RawEtcd3;
@@ -59,25 +63,27 @@ export class Connection {
   /**
    * Connects: resolves when HTTP/2 is agreed, so that a call can go out at once.
    *
-   * grpc-js has no deadline for that. A peer that accepts TCP and stays silent leaves it connecting for
-   * ever: https://github.com/grpc/grpc-node/issues/2785
+   * Neither grpc-js nor this has a deadline for that. A peer that accepts TCP and stays silent leaves it
+   * connecting for ever: https://github.com/grpc/grpc-node/issues/2785
    */
   async open(): Promise<void> {
-    const { clock, connectTimeoutMs } = this.#settings;
+    const { clock } = this.#settings;
+    const start = clock.now();
     try {
       const client = await this.#etcd.grpcClient();
       if (this.isClosed) throw networkError("connection closed while connecting", this.endpoint);
       this.#client = client;
-      const ready = new Promise<void>((resolve, reject) => this.#whenReady(client, resolve, reject));
-      await waitFor(ready, {
-        clock,
-        timeoutMs: connectTimeoutMs,
-        onTimeout: () => timeoutError(`no HTTP/2 connection within ${connectTimeoutMs} ms`, this.endpoint),
-      });
+      await new Promise<void>((resolve, reject) => this.#whenReady(client, resolve, reject));
+      this.exchanged(clock.now() - start);
     } catch (error) {
       void this.close();
       throw error;
     }
+  }
+
+  /** An exchange of messages took so long. */
+  exchanged(durationMs: number): void {
+    this.roundTripMs = Math.min(this.roundTripMs, durationMs);
   }
 
   /**

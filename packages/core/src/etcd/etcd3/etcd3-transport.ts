@@ -1,4 +1,5 @@
 import { Metadata } from "@grpc/grpc-js";
+import { Turns } from "../../kit/turns.js";
 import type { CallOptions, DuplexStream, EtcdTransport, StreamHandlers } from "../transport.js";
 import type {
   GrantRequest,
@@ -16,6 +17,8 @@ import type {
 } from "../types.js";
 import { Bounds } from "./bounds.js";
 import { closedError, reasonWantsToken, tokenError, wantsToken } from "./failures.js";
+import type { Link } from "./first-ready.js";
+import type { LaneName } from "./lane.js";
 import { Members } from "./members.js";
 import type { Method } from "./methods.js";
 import * as methods from "./methods.js";
@@ -26,14 +29,19 @@ import { callOnce } from "./unary.js";
 
 export type { Etcd3Credentials, Etcd3TransportOptions } from "./options.js";
 
+/** As many as keep etcd busy: of thousands at once, the last would wait for their answers past their time. */
+const MAX_CALLS = 256;
+
 /**
  * Makes the transport to a real etcd, on the npm packages `etcd3` and `@grpc/grpc-js`. No I/O: it connects
  * when it is first used.
  *
- * - Calls and streams have a connection each to a member, at most one of each kind, made when wanted.
- * - Members are asked in random order; one that fails or falls silent is asked last, never given up.
+ * - Calls, renewals and watches have a connection each, made when wanted.
+ * - Members are asked in random order, the next one a moment after the one before; one that fails or falls
+ *   silent is asked last, never given up.
  * - A call is sent once. Only if etcd refused its token, and so did nothing, it is sent again with a new one.
- * - Connecting, TLS and HTTP/2 included, is bounded by `connectTimeoutMs`, each call by its `timeoutMs`.
+ * - Connecting, TLS and HTTP/2 included, is bounded by `connectTimeoutMs` for each member, a call by its
+ *   `timeoutMs` from then on. Of calls, 256 are under way at once; the others take their turn.
  * - After `close()` no socket and no timer is left.
  *
  * @throws SdError `SD_INVALID_ARGUMENT`
@@ -46,6 +54,7 @@ class Etcd3Transport implements EtcdTransport {
   readonly #settings: Settings;
   readonly #members: Members;
   readonly #tokens: Tokens;
+  readonly #turns = new Turns(MAX_CALLS);
   readonly #pending = new Set<Bounds>();
   readonly #streams = new Set<{ end(error: unknown): void }>();
   #closing: Promise<void> | undefined;
@@ -77,11 +86,11 @@ class Etcd3Transport implements EtcdTransport {
     handlers: StreamHandlers<KeepAliveResponse>,
     options?: CallOptions,
   ): Promise<DuplexStream<KeepAliveRequest>> {
-    return this.#open(methods.keepAlive, handlers, options);
+    return this.#open("renewals", methods.keepAlive, handlers, options);
   }
 
   watch(handlers: StreamHandlers<WatchResponse>, options?: CallOptions): Promise<DuplexStream<WatchRequest>> {
-    return this.#open(methods.watch, handlers, options, ({ canceled, cancelReason }, endpoint) => {
+    return this.#open("watches", methods.watch, handlers, options, ({ canceled, cancelReason }, endpoint) => {
       // The stream keeps the token that it was opened with: it would refuse every further watch as well.
       const isStale = canceled && this.#tokens.isConfigured && reasonWantsToken(cancelReason);
       return isStale ? tokenError(cancelReason, endpoint) : undefined;
@@ -105,12 +114,15 @@ class Etcd3Transport implements EtcdTransport {
     options: CallOptions = {},
   ): Promise<Response> {
     using bounds = this.#bounds(options);
+    const { clock, callTimeoutMs } = this.#settings;
     const request = method.encode(message);
     const send = async (token: Token): Promise<Response> => {
-      let link = await this.#members.connect("calls", bounds, options.elsewhere);
-      while (!link.connection.isReady) link = await this.#members.connect("calls", bounds, options.elsewhere);
-      const call = { path: method.path, request, metadata: metadata(token) };
-      return method.decode(await callOnce(link, call, this.#settings.clock, bounds));
+      using _turn = await this.#turns.take(bounds.signal);
+      const link = await this.#connect("calls", bounds, options.elsewhere);
+      const timeoutMs = options.timeoutMs ?? callTimeoutMs + link.connection.roundTripMs;
+      const call = { path: method.path, request, metadata: metadata(token), timeoutMs };
+      options.onSent?.();
+      return method.decode(await callOnce(link, call, clock, bounds));
     };
     if (method.path === methods.authenticate.path) return await send(undefined);
     const token = await this.#tokens.get(bounds);
@@ -124,6 +136,7 @@ class Etcd3Transport implements EtcdTransport {
   }
 
   async #open<Request, Response>(
+    lane: LaneName,
     method: Method<Request, Response>,
     handlers: StreamHandlers<Response>,
     options: CallOptions = {},
@@ -131,8 +144,7 @@ class Etcd3Transport implements EtcdTransport {
   ): Promise<DuplexStream<Request>> {
     using bounds = this.#bounds(options);
     const token = await this.#tokens.get(bounds);
-    let link = await this.#members.connect("streams", bounds);
-    while (!link.connection.isReady) link = await this.#members.connect("streams", bounds);
+    const link = await this.#connect(lane, bounds);
     const attached = metadata(token);
     // Else a member that lost the others would leave the stream silent instead of ending it.
     attached.set("hasleader", "true");
@@ -151,11 +163,17 @@ class Etcd3Transport implements EtcdTransport {
     return stream;
   }
 
-  #bounds({ signal, timeoutMs }: CallOptions): Bounds {
+  /** A connection that was ready in the turn in which it is handed on. */
+  async #connect(lane: LaneName, bounds: Bounds, elsewhere = false): Promise<Link> {
+    let link = await this.#members.connect(lane, bounds, elsewhere);
+    while (!link.connection.isReady) link = await this.#members.connect(lane, bounds, elsewhere);
+    return link;
+  }
+
+  #bounds({ signal }: CallOptions): Bounds {
     signal?.throwIfAborted();
     if (this.#closing) throw closedError();
-    const { clock, callTimeoutMs } = this.#settings;
-    return new Bounds(clock, { signal, timeoutMs: timeoutMs ?? callTimeoutMs }, { among: this.#pending });
+    return new Bounds(signal, { among: this.#pending });
   }
 }
 

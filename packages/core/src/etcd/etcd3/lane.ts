@@ -1,15 +1,20 @@
 import { publish } from "../../kit/channels.js";
 import { Connection } from "./connection.js";
+import { Dial } from "./dial.js";
 import type { MemberAddress } from "./endpoints.js";
 import { closedError, networkError } from "./failures.js";
 import type { Settings } from "./options.js";
 
-/** Calls and streams do not share a connection, so that a big list delays no renewal. */
-export type LaneName = "calls" | "streams";
+/**
+ * Calls, renewals and watches do not share a connection: a big list or a flood of events delays no renewal,
+ * and a member that allows one stream per connection serves all three.
+ */
+export const laneNames = ["calls", "renewals", "watches"] as const;
+export type LaneName = (typeof laneNames)[number];
 
 type LaneState =
   | { readonly status: "idle" }
-  | { readonly status: "connecting"; readonly connection: Connection; readonly opened: Promise<Connection> }
+  | { readonly status: "connecting"; readonly dial: Dial; readonly opened: Promise<Connection> }
   | { readonly status: "ready"; readonly connection: Connection }
   | { readonly status: "closed" };
 
@@ -34,8 +39,10 @@ export class Lane {
     this.#onLost = onLost;
   }
 
-  get isReady(): boolean {
-    return this.#state.status === "ready" && this.#state.connection.isReady;
+  /** The connection, if a call can go out on it at once. */
+  get ready(): Connection | undefined {
+    const state = this.#state;
+    return state.status === "ready" && state.connection.isReady ? state.connection : undefined;
   }
 
   get isConnecting(): boolean {
@@ -50,62 +57,59 @@ export class Lane {
         void this.#state.connection.close();
         return this.connect();
       case "connecting":
+        void this.#state.dial.wait();
         return this.#state.opened;
       case "closed":
         throw closedError();
       case "idle": {
-        const connection = this.#dial();
-        const opened = this.#open(connection);
-        this.#state = { status: "connecting", connection, opened };
+        const dial = new Dial(this.#settings, this.#address.endpoint, () => this.#connection());
+        const opened = this.#open(dial);
+        this.#state = { status: "connecting", dial, opened };
         return opened;
       }
     }
   }
 
+  /** One who called `connect()` has a connection from elsewhere; after the last, the attempt ends. */
+  abandon(): void {
+    const state = this.#state;
+    if (state.status === "connecting" && state.dial.abandon()) this.#state = { status: "idle" };
+  }
+
   /** Closes for good. Resolves when no socket is open. */
   async close(): Promise<void> {
     const state = this.#state;
-    const closing =
-      state.status === "connecting" || state.status === "ready" ? state.connection.close() : undefined;
     this.#state = { status: "closed" };
-    await closing;
+    if (state.status === "connecting") await state.dial.close(this.#address.endpoint);
+    if (state.status === "ready") await state.connection.close();
   }
 
-  #dial(): Connection {
-    try {
-      return new Connection(this.#address, this.#settings, (over) => this.#leave(over));
-    } catch (error) {
-      throw this.#failed(error);
-    }
+  #connection(): Connection {
+    return new Connection(this.#address, this.#settings, (over) => this.#leave(over));
   }
 
-  async #open(connection: Connection): Promise<Connection> {
+  async #open(dial: Dial): Promise<Connection> {
     const { clock } = this.#settings;
     const { endpoint } = this.#address;
     const start = clock.now();
     try {
-      await connection.open();
+      const connection = await dial.wait();
+      if (connection.isClosed) throw networkError("connection lost", endpoint);
+      this.#state = { status: "ready", connection };
+      const durationMs = clock.now() - start;
+      publish("sd:connection:opened", () => ({ endpoint, lane: this.#name, durationMs }));
+      return connection;
     } catch (error) {
-      throw this.#failed(error);
+      if (this.#state.status === "connecting") this.#state = { status: "idle" };
+      publish("sd:connection:failed", () => ({ endpoint, lane: this.#name, error }));
+      throw error;
     }
-    if (connection.isClosed) throw this.#failed(networkError("connection lost", endpoint));
-    this.#state = { status: "ready", connection };
-    const durationMs = clock.now() - start;
-    publish("sd:connection:opened", () => ({ endpoint, lane: this.#name, durationMs }));
-    return connection;
-  }
-
-  #failed(error: unknown): unknown {
-    const { endpoint } = this.#address;
-    publish("sd:connection:failed", () => ({ endpoint, lane: this.#name, error }));
-    return error;
   }
 
   #leave(connection: Connection): void {
     const state = this.#state;
-    if (state.status === "idle" || state.status === "closed" || state.connection !== connection) return;
+    if (state.status !== "ready" || state.connection !== connection) return;
     this.#state = { status: "idle" };
-    if (state.status === "connecting") return;
     publish("sd:connection:closed", () => ({ endpoint: this.#address.endpoint, lane: this.#name }));
     this.#onLost(connection);
   }

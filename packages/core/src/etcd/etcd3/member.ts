@@ -2,13 +2,15 @@ import { Backoff } from "../../kit/backoff.js";
 import type { Connection } from "./connection.js";
 import type { MemberAddress } from "./endpoints.js";
 import { networkError } from "./failures.js";
-import { Lane, type LaneName } from "./lane.js";
+import { Lane, type LaneName, laneNames } from "./lane.js";
 import type { Settings } from "./options.js";
 
 /** After a failed connection: short, so that a member that is back is found within a second. */
 const COOLING = { baseMs: 100, capMs: 1_000 };
+/** After so long without a connection the next member is asked as well. RFC 8305 says 250 ms. */
+const HEAD_START_MS = { least: 250, most: 1_000 };
 
-/** One etcd member: its two lanes, and what we think of it. */
+/** One etcd member: its lanes, and what we think of it. */
 export class Member {
   readonly #settings: Settings;
   readonly #lanes: Readonly<Record<LaneName, Lane>>;
@@ -16,6 +18,7 @@ export class Member {
   #cooling: { readonly untilMs: number; readonly error: unknown } | undefined;
   #troubledAt: number | undefined;
   #isUnreachable = false;
+  #connectMs = 0;
 
   constructor(address: MemberAddress, settings: Settings) {
     this.#settings = settings;
@@ -26,7 +29,7 @@ export class Member {
           this.#failed(networkError("connection lost before the first answer", address.endpoint));
         }
       });
-    this.#lanes = { calls: lane("calls"), streams: lane("streams") };
+    this.#lanes = { calls: lane("calls"), renewals: lane("renewals"), watches: lane("watches") };
   }
 
   /** When the member last gave cause for doubt; `undefined` if it has answered since. */
@@ -39,8 +42,14 @@ export class Member {
     return this.#isUnreachable;
   }
 
-  isReady(lane: LaneName): boolean {
-    return this.#lanes[lane].isReady;
+  /** The connection, if a call can go out on it at once. */
+  ready(lane: LaneName): Connection | undefined {
+    return this.#lanes[lane].ready;
+  }
+
+  /** How long it may take to connect before others are asked too: twice as long as it took last. */
+  get headStartMs(): number {
+    return Math.min(Math.max(HEAD_START_MS.least, 2 * this.#connectMs), HEAD_START_MS.most);
   }
 
   /**
@@ -51,12 +60,24 @@ export class Member {
    */
   async connect(name: LaneName): Promise<Connection> {
     const lane = this.#lanes[name];
-    if (lane.isReady || lane.isConnecting) return lane.connect();
+    if (lane.ready || lane.isConnecting) return lane.connect();
+    const { clock } = this.#settings;
     const cooling = this.#cooling;
-    if (cooling && this.#settings.clock.now() < cooling.untilMs) throw cooling.error;
+    const start = clock.now();
+    if (cooling && start < cooling.untilMs) throw cooling.error;
     const attempt = lane.connect();
-    attempt.catch((error) => this.#failed(error));
+    attempt.then(
+      () => {
+        this.#connectMs = clock.now() - start;
+      },
+      (error) => this.#failed(error),
+    );
     return attempt;
+  }
+
+  /** One who called `connect()` has another member's connection. */
+  abandon(lane: LaneName): void {
+    this.#lanes[lane].abandon();
   }
 
   /** An answer came: whatever was held against the member is forgotten. */
@@ -75,7 +96,7 @@ export class Member {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#lanes.calls.close(), this.#lanes.streams.close()]);
+    await Promise.all(laneNames.map((name) => this.#lanes[name].close()));
   }
 
   #failed(error: unknown): void {

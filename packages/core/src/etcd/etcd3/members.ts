@@ -1,16 +1,10 @@
+import type { Clock } from "../../kit/clock.js";
 import { shuffle } from "../../kit/random.js";
-import { unsent } from "../failure.js";
 import type { Bounds } from "./bounds.js";
-import type { Connection } from "./connection.js";
+import { firstReady, type Link } from "./first-ready.js";
 import type { LaneName } from "./lane.js";
 import { Member } from "./member.js";
 import type { Settings } from "./options.js";
-
-/** A connection, and whose it is. */
-export interface Link {
-  readonly member: Member;
-  readonly connection: Connection;
-}
 
 /**
  * The members of the cluster, in the order in which they are asked: those with a connection first, then
@@ -21,8 +15,10 @@ export interface Link {
  */
 export class Members {
   readonly #members: readonly Member[];
+  readonly #clock: Clock;
 
   constructor(settings: Settings) {
+    this.#clock = settings.clock;
     const addresses = shuffle(settings.random, settings.addresses);
     this.#members = addresses.map((address) => new Member(address, settings));
   }
@@ -33,31 +29,26 @@ export class Members {
    * @throws the error of the last member, marked as not sent, if none can be reached, the reason of `bounds` if they end first.
    */
   async connect(lane: LaneName, bounds: Bounds, elsewhere = false): Promise<Link> {
-    const [first, ...others] = this.#order(lane);
-    for (const member of elsewhere ? [...others, first] : [first, ...others]) {
-      if (!member) continue;
-      try {
-        return { member, connection: await bounds.wait(member.connect(lane)) };
-      } catch (error) {
-        bounds.signal.throwIfAborted();
-        bounds.lastError = error;
-      }
-    }
-    throw unsent(bounds.lastError);
+    bounds.signal.throwIfAborted();
+    const order = this.#order(lane);
+    if (elsewhere) order.push(...order.splice(0, 1));
+    const connection = order[0]?.ready(lane);
+    if (order[0] && connection) return { member: order[0], connection };
+    return firstReady(order, lane, this.#clock, bounds);
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#members.map((member) => member.close()));
   }
 
-  #order(lane: LaneName): readonly Member[] {
-    if (this.#members.length === 1) return this.#members;
+  #order(lane: LaneName): Member[] {
+    if (this.#members.length === 1) return [...this.#members];
     return this.#members
       .map((member) => ({
         member,
         isUnreachable: member.isUnreachable,
         troubledAt: member.troubledAt,
-        isReady: member.isReady(lane),
+        isReady: member.ready(lane) !== undefined,
       }))
       .sort((a, b) => {
         if (a.isUnreachable !== b.isUnreachable) return a.isUnreachable ? 1 : -1;

@@ -17,13 +17,13 @@ const refusal = (options: unknown): string => {
 describe("the options of the etcd3 transport", () => {
   it("have the documented defaults", () => {
     expect(settle({ endpoints })).toMatchObject({
-      connectTimeoutMs: 3_000,
+      connectTimeoutMs: 10_000,
       callTimeoutMs: 5_000,
       auth: undefined,
       channelOptions: {
         "grpc.max_receive_message_length": 67_108_864,
         "grpc.keepalive_time_ms": 10_000,
-        "grpc.keepalive_timeout_ms": 3_000,
+        "grpc.keepalive_timeout_ms": 10_000,
       },
     });
   });

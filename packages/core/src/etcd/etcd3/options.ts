@@ -1,7 +1,7 @@
 import { createSecureContext } from "node:tls";
 import type { ChannelOptions } from "@grpc/grpc-js";
 import { type Clock, systemClock } from "../../kit/clock.js";
-import { invalidArgument } from "../../kit/errors.js";
+import { invalidArgument, requireOptions } from "../../kit/errors.js";
 import { type Random, systemRandom } from "../../kit/random.js";
 import { type MemberAddress, parseEndpoints } from "./endpoints.js";
 
@@ -32,9 +32,12 @@ export interface Etcd3TransportOptions {
   readonly grpcOptions?: ChannelOptions | undefined;
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
-  /** For TCP, TLS and HTTP/2 together. Default 3000. */
+  /**
+   * For TCP, TLS and HTTP/2 together. Default 10000. After a third of it another attempt begins beside the
+   * first, and other members are asked after 250 ms.
+   */
   readonly connectTimeoutMs?: number | undefined;
-  /** For calls that set none. Default 5000. */
+  /** For calls that set none, from when they are sent. Default 5000, and the round trip as measured. */
   readonly callTimeoutMs?: number | undefined;
   /** The biggest answer that is accepted. Default 64 MiB. */
   readonly maxReceiveBytes?: number | undefined;
@@ -70,6 +73,7 @@ export function settle(options: Etcd3TransportOptions): Settings {
     checkSecret("auth.username", auth?.username);
     checkSecret("auth.password", auth?.password);
   }
+  if (options.grpcOptions !== undefined) requireOptions("grpcOptions", options.grpcOptions);
   const maxReceiveBytes = positive("maxReceiveBytes", options.maxReceiveBytes ?? 64 * 1024 * 1024);
   return {
     addresses,
@@ -79,7 +83,7 @@ export function settle(options: Etcd3TransportOptions): Settings {
     channelOptions: { ...channelOptions(maxReceiveBytes), ...options.grpcOptions },
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
-    connectTimeoutMs: positive("connectTimeoutMs", options.connectTimeoutMs ?? 3_000),
+    connectTimeoutMs: positive("connectTimeoutMs", options.connectTimeoutMs ?? 10_000),
     callTimeoutMs: positive("callTimeoutMs", options.callTimeoutMs ?? 5_000),
   };
 }
@@ -89,8 +93,9 @@ function channelOptions(maxReceiveBytes: number): ChannelOptions {
     // One connection per lane, shared with nobody.
     "grpc.use_local_subchannel_pool": 1,
     // Finds a dead peer under a running call. Below 5 s, or without calls, etcd answers with GOAWAY.
+    // The answer may take a slow link's time: renewals and watches notice a dead peer sooner by themselves.
     "grpc.keepalive_time_ms": 10_000,
-    "grpc.keepalive_timeout_ms": 3_000,
+    "grpc.keepalive_timeout_ms": 10_000,
     "grpc.max_receive_message_length": maxReceiveBytes,
     // A name server must not configure us (by TXT records), nor may anyone but us repeat a call.
     "grpc.service_config_disable_resolution": 1,

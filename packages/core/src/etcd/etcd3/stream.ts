@@ -2,7 +2,7 @@ import type { ClientDuplexStream, Metadata } from "@grpc/grpc-js";
 import { SdError } from "../../kit/errors.js";
 import type { DuplexStream, StreamHandlers } from "../transport.js";
 import { isMembersFault, networkError, type Status, statusError } from "./failures.js";
-import type { Link } from "./members.js";
+import type { Link } from "./first-ready.js";
 import type { Method } from "./methods.js";
 
 const identity = (bytes: Buffer): Buffer => bytes;
@@ -21,6 +21,7 @@ export interface StreamPlan<Request, Response> {
 /** A two-way stream on a connection. Ends once, for whatever reason, and is silent from then on. */
 export class EtcdStream<Request, Response> implements DuplexStream<Request> {
   readonly endpoint: string;
+  readonly roundTripMs: number;
   readonly #link: Link;
   readonly #plan: StreamPlan<Request, Response>;
   readonly #call: ClientDuplexStream<Buffer, Buffer>;
@@ -29,6 +30,7 @@ export class EtcdStream<Request, Response> implements DuplexStream<Request> {
   constructor(link: Link, plan: StreamPlan<Request, Response>) {
     const { connection } = link;
     this.endpoint = connection.endpoint;
+    this.roundTripMs = connection.roundTripMs;
     this.#link = link;
     this.#plan = plan;
     this.#call = connection.client.makeBidiStreamRequest(plan.method.path, identity, identity, plan.metadata);

@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../kit/clock.js";
 import { Bounds } from "./bounds.js";
 import { statusError } from "./failures.js";
 import { type Token, Tokens } from "./token.js";
@@ -16,7 +15,7 @@ function tokens(...answers: (string | Error)[]) {
 }
 
 async function within(source: Tokens): Promise<Token> {
-  using bounds = new Bounds(systemClock, { signal: undefined, timeoutMs: 1_000 }, { among: new Set() });
+  using bounds = new Bounds(undefined, { among: new Set() });
   return await source.get(bounds);
 }
 

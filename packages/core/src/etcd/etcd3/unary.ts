@@ -2,7 +2,7 @@ import type { Metadata } from "@grpc/grpc-js";
 import type { Clock } from "../../kit/clock.js";
 import type { Bounds } from "./bounds.js";
 import { isMembersFault, statusError } from "./failures.js";
-import type { Link } from "./members.js";
+import type { Link } from "./first-ready.js";
 
 const identity = (bytes: Buffer): Buffer => bytes;
 
@@ -11,6 +11,8 @@ export interface UnaryCall {
   readonly path: string;
   readonly request: Buffer;
   readonly metadata: Metadata;
+  /** From now on, in milliseconds. */
+  readonly timeoutMs: number;
 }
 
 /**
@@ -21,7 +23,7 @@ export interface UnaryCall {
  */
 export function callOnce(
   { member, connection }: Link,
-  { path, request, metadata }: UnaryCall,
+  { path, request, metadata, timeoutMs }: UnaryCall,
   clock: Clock,
   bounds: Bounds,
 ): Promise<Buffer> {
@@ -32,7 +34,7 @@ export function callOnce(
       return;
     }
     const sentAt = clock.now();
-    bounds.endpoint = connection.endpoint;
+    bounds.sent(clock, timeoutMs, connection.endpoint);
     const onAbort = (): void => {
       call.cancel();
       if (bounds.timedOut) {
@@ -51,6 +53,7 @@ export function callOnce(
       (status, answer) => {
         signal.removeEventListener("abort", onAbort);
         if (signal.aborted) return;
+        connection.exchanged(clock.now() - sentAt);
         const error = status || !answer ? statusError(status ?? NO_ANSWER, connection.endpoint) : undefined;
         if (error && isMembersFault(error)) member.suspect();
         else member.answered(connection);
