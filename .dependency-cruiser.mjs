@@ -24,6 +24,9 @@ const layerRules = layers.flatMap((row, level) =>
 /** The packages that speak gRPC. */
 const grpc = "node_modules/(etcd3|@grpc/grpc-js)/|^(etcd3|@grpc/grpc-js)(/|$)";
 
+/** The matchers are for it. */
+const vitest = "node_modules/vitest/|^vitest$";
+
 /**
  * @param {string} name
  * @param {string} from folder
@@ -63,7 +66,7 @@ export default {
       comment: "what runs at a user's place is named in the package's own dependencies",
       severity: "error",
       from: { path: "^(packages|apps)/[^/]+/src/", pathNot: tests },
-      to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"] },
+      to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"], dependencyTypesNot: ["npm-peer"] },
     },
     {
       name: "no-core-outsiders",
@@ -89,6 +92,13 @@ export default {
       to: { path: "node_modules/etcd3/|^etcd3(/|$)" },
     },
     {
+      name: "vitest-in-its-place",
+      comment: "only who imports @sd/testing/vitest needs it",
+      severity: "error",
+      from: { path: "^packages/testing/src/", pathNot: [tests, "^packages/testing/src/vitest/"] },
+      to: { path: vitest },
+    },
+    {
       name: "memory-knows-no-door",
       comment: "the store is the same behind the port and behind gRPC",
       severity: "error",
@@ -97,7 +107,7 @@ export default {
     },
     importsOnly("register-knows-core", "packages/register", ["core"]),
     importsOnly("discover-knows-core", "packages/discover", ["core"]),
-    importsOnly("testing-knows-core", "packages/testing", ["core"], [grpc]),
+    importsOnly("testing-knows-core", "packages/testing", ["core"], [grpc, vitest]),
     importsOnly("app-common-knows-core", "apps/common", ["core"]),
     importsOnly("server-knows-public-entries", "apps/server", ["core", "register", "common"]),
     importsOnly("client-knows-public-entries", "apps/client", ["core", "discover", "common"]),
@@ -108,7 +118,7 @@ export default {
       from: { path: "^(packages|apps)/([^/]+)/" },
       to: {
         path: "^(packages|apps)/",
-        pathNot: ["^$1/$2/", "^(packages/[^/]+|apps/common)/src/index\\.ts$"],
+        pathNot: ["^$1/$2/", "^(packages/[^/]+/src|packages/testing/src/vitest|apps/common/src)/index\\.ts$"],
       },
     },
     {

@@ -1,9 +1,8 @@
-/** Runs the demo: `npm run demo`. A client and two servers side by side on a real etcd. */
+/** Runs the demo: `npm run demo`. A client and two servers side by side on an etcd in memory, or on yours. */
 
 import process from "node:process";
 import { Demo } from "./demo/demo.mjs";
 import { help, readOptions } from "./demo/options.mjs";
-import { findEtcd } from "./etcd/find-etcd.mjs";
 import { runMain } from "./lib/command-line.mjs";
 import { build, setUp } from "./setup.mjs";
 
@@ -13,19 +12,15 @@ await runMain(async () => {
     process.stdout.write(help);
     return 0;
   }
-  const program = options.endpoints === undefined ? await provideProgram() : undefined;
-  if (program === undefined) say(`using the etcd at ${withoutPassword(options.endpoints ?? "")}`);
+  say(
+    options.endpoints === undefined
+      ? "using an etcd in memory, which keeps nothing; a real one: --endpoints http://host:2379, or ETCD_ENDPOINTS"
+      : `using the etcd at ${withoutPassword(options.endpoints)}`,
+  );
   await setUp();
   await build();
-  return new Demo().run(options, program);
+  return new Demo().run(options);
 });
-
-/** The etcd to start; says which. */
-async function provideProgram() {
-  const found = await findEtcd();
-  say(`using etcd ${found.version} (${found.etcd}), started for the demo`);
-  return found.etcd;
-}
 
 /** @param {string} text */
 function withoutPassword(text) {

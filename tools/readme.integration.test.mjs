@@ -1,15 +1,38 @@
-/** What the README says: its example compiles, and does against a real etcd what it seems to do. */
+/** What the READMEs say: their code compiles, and the examples do what they seem to do. */
 
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { EtcdProcess } from "@sd/testing";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { cacheFolder, checkout, tool } from "./lib/checkout.mjs";
+import { asModule, codeBlocks, consumerTest, packages, readmes } from "./lib/readme.mjs";
+import { CommandFailed, run } from "./lib/run.mjs";
 
-const readme = readFileSync(join(checkout, "README.md"), "utf8");
-const example = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+const example = codeBlocks("README.md")[0]?.code ?? "";
 const folder = join(cacheFolder, "readme");
+
+beforeAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("the code in the READMEs", () => {
+  it("compiles under the strict settings of this workspace", async () => {
+    /** @type {Record<string, string[]>} */
+    const exported = {};
+    for (const name of packages) exported[name] = Object.keys(await import(name));
+    const files = readmes()
+      .flatMap(codeBlocks)
+      .map(({ readme, line, code }) => {
+        const name = `${readme.replaceAll("/", "-")}-line-${line}.ts`;
+        write(name, asModule(code, exported));
+        return name;
+      });
+    expect(files.length).toBeGreaterThanOrEqual(8);
+    // Examples may declare what they do not use.
+    const compilerOptions = { noUnusedLocals: false };
+    write("tsconfig.json", JSON.stringify({ extends: "../../tsconfig.base.json", compilerOptions, files }));
+    await play("tsc", ["-p", folder]);
+  });
+});
 
 describe("the example of the README", () => {
   afterEach(() => vi.restoreAllMocks());
@@ -17,13 +40,6 @@ describe("the example of the README", () => {
   it("has at most 15 lines", () => {
     expect(example.trim().split("\n").length).toBeLessThanOrEqual(15);
     expect(example).toContain("register(");
-  });
-
-  it("compiles under the strict settings of this workspace", () => {
-    write("compiled.ts", example);
-    write("tsconfig.json", '{ "extends": "../../tsconfig.base.json", "files": ["compiled.ts"] }');
-    // `execFileSync` throws with the compiler's words.
-    execFileSync(tool("tsc"), ["-p", folder], { cwd: checkout, stdio: "pipe", encoding: "utf8" });
   });
 
   it("registers, picks, updates and deregisters", async () => {
@@ -40,12 +56,49 @@ describe("the example of the README", () => {
   });
 });
 
+describe("the test file that @sd/testing shows to its users", () => {
+  it("passes", async () => {
+    const test = write("consumer/example.test.ts", consumerTest());
+    const conditions = ["@sd/source", "module", "import", "node", "default"];
+    const config = {
+      resolve: { conditions },
+      ssr: { resolve: { conditions } },
+      test: { testTimeout: 30_000 },
+    };
+    write("consumer/vitest.config.mjs", `export default ${JSON.stringify(config)};\n`);
+    const args = ["run", "--root", join(folder, "consumer"), "--reporter=json", "--silent"];
+    // What this vitest tells its own processes is not for that one.
+    const env = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !name.startsWith("VITEST")),
+    );
+    const report = JSON.parse(await play("vitest", args, env));
+    expect(report).toMatchObject({ numPassedTests: 1, numTotalTests: 1, testResults: [{ name: test }] });
+  });
+});
+
+/**
+ * Runs a tool, and fails with its words.
+ *
+ * @param {string} name
+ * @param {string[]} args
+ * @param {NodeJS.ProcessEnv} [env]
+ */
+async function play(name, args, env = process.env) {
+  try {
+    return await run(tool(name), args, { cwd: checkout, env });
+  } catch (error) {
+    if (error instanceof CommandFailed) throw new Error(`${error.message}\n${error.output}`);
+    throw error;
+  }
+}
+
 /**
  * @param {string} name
  * @param {string} text
  */
 function write(name, text) {
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, name), text);
-  return join(folder, name);
+  const file = join(folder, name);
+  mkdirSync(join(file, ".."), { recursive: true });
+  writeFileSync(file, text);
+  return file;
 }

@@ -3,12 +3,11 @@
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startEtcd } from "../etcd/start-etcd.mjs";
 import { checkout } from "../lib/checkout.mjs";
 import { Family } from "./family.mjs";
 
 /** @typedef {import("./family.mjs").Member} Member */
-/** @typedef {import("../etcd/start-etcd.mjs").RunningEtcd} RunningEtcd */
+/** @typedef {import("@sd/testing").MemoryEtcd} MemoryEtcd */
 
 const services = [
   { name: "web", key: "/web/node1", value: "localhost:8000" },
@@ -24,25 +23,28 @@ export class Demo {
   #stop = new AbortController();
 
   /**
-   * @param {{ seconds: number | undefined, endpoints: string | undefined }} options
-   * @param {string | undefined} program the etcd to start, if one is to be started
+   * @param {{ seconds: number | undefined, endpoints: string | undefined }} options without `endpoints`, it plays on an
+   *   etcd in memory
    * @returns {Promise<number>} the exit code
    */
-  async run(options, program) {
+  async run({ seconds, endpoints }) {
     this.#listen();
-    /** @type {RunningEtcd | undefined} */
-    let etcd;
+    /** @type {MemoryEtcd | undefined} */
+    let memory;
     try {
-      if (program !== undefined) {
-        etcd = await startEtcd(program, (started) => this.#family.adopt(started.process, started.folder));
-        this.#expectToLast(etcd.ended.then((words) => `etcd ended early${words && `:\n${words}`}`));
+      if (endpoints === undefined) {
+        // Not above: it is built just before the demo.
+        const { MemoryEtcd, serveMemoryEtcd } = await import("@sd/testing");
+        memory = new MemoryEtcd();
+        await this.#play((await serveMemoryEtcd(memory)).endpoint, seconds);
+      } else {
+        await this.#play(endpoints, seconds);
       }
-      await this.#play(etcd?.endpoint ?? options.endpoints ?? "", options.seconds);
     } catch (error) {
       this.#failures.push(error instanceof Error ? error.message : String(error));
     }
     this.#stop.abort();
-    await etcd?.stop();
+    await memory?.close();
     await this.#family.close();
     for (const failure of this.#failures) process.stderr.write(`demo: ${failure}\n`);
     if (this.#failures.length === 0) process.stdout.write("demo: ended, nothing is left running\n");

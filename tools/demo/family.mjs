@@ -47,7 +47,7 @@ export class Family {
    */
   start(name, args, env) {
     const child = spawn(process.execPath, args, { env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
-    this.adopt(child);
+    this.#adopt(child);
     const colour = colours[this.members.length % colours.length];
     const prefix =
       colour === undefined ? `${name.padEnd(6)} | ` : `\x1b[${colour}m${name.padEnd(6)} |\x1b[0m `;
@@ -98,14 +98,8 @@ export class Family {
     return member;
   }
 
-  /**
-   * Takes responsibility for a process that was started elsewhere, and for its folder.
-   *
-   * @param {import("node:child_process").ChildProcess} child
-   * @param {string} [folder]
-   */
-  adopt(child, folder) {
-    if (folder !== undefined) this.#tellReaper(`folder ${folder}`);
+  /** @param {import("node:child_process").ChildProcess} child */
+  #adopt(child) {
     if (child.pid === undefined) return;
     this.#running.add(child);
     this.#tellReaper(`+${child.pid}`);

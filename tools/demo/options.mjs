@@ -4,10 +4,10 @@ import { positiveNumber, readFlags, UsageError } from "../lib/command-line.mjs";
 
 export const help = `Usage: npm run demo [-- --seconds N] [-- --endpoints URL[,URL…]]
 
-  Runs the client and two servers side by side, until Ctrl-C.
+  Runs the client and two servers side by side, on an etcd in memory, until Ctrl-C.
 
   --seconds N       ends by itself after N seconds
-  --endpoints URLs  uses this etcd (also: the variable ETCD_ENDPOINTS); else one is started for the demo
+  --endpoints URLs  uses this etcd instead (also: the variable ETCD_ENDPOINTS)
   --help            shows this
 `;
 

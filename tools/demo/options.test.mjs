@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { readOptions } from "./options.mjs";
 
 describe("readOptions", () => {
-  it("has no end and starts its own etcd by default", () => {
+  it("has no end and no etcd of yours by default", () => {
     expect(readOptions([], {})).toEqual({ help: false, seconds: undefined, endpoints: undefined });
     expect(readOptions([], { ETCD_ENDPOINTS: "" }).endpoints).toBeUndefined();
   });

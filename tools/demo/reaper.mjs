@@ -1,25 +1,21 @@
 /**
- * Outlives the demo for a moment: kills what it started and removes its folder if it died without doing so.
+ * Outlives the demo for a moment: kills what it started if it died without doing so.
  *
- * The demo writes `+<pid>`, `-<pid>` and `folder <path>` lines to stdin. The end of stdin is the demo's end, however
+ * The demo writes `+<pid>` and `-<pid>` lines to stdin. The end of stdin is the demo's end, however
  * it came: a `kill -9` too.
  */
 
-import { rmSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 
 /** @type {Set<number>} */
 const running = new Set();
-/** @type {string[]} */
-const folders = [];
 
 for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) process.on(signal, () => {});
 
 for await (const line of createInterface({ input: process.stdin })) {
   if (line.startsWith("+")) running.add(Number(line.slice(1)));
   if (line.startsWith("-")) running.delete(Number(line.slice(1)));
-  if (line.startsWith("folder ")) folders.push(line.slice("folder ".length));
 }
 
 for (const pid of running) {
@@ -29,5 +25,3 @@ for (const pid of running) {
     // It has gone by itself.
   }
 }
-for (const folder of folders)
-  rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });

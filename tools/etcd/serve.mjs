@@ -1,35 +1,34 @@
 /** Runs an etcd for trying things out, until Ctrl-C: `npm run etcd [-- --port 2379]`. It keeps nothing. */
 
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import process from "node:process";
-import { positiveNumber, readFlags, runMain, UsageError } from "../lib/command-line.mjs";
-import { findEtcd } from "./find-etcd.mjs";
-import { startEtcd } from "./start-etcd.mjs";
+import { pathToFileURL } from "node:url";
+import { checkout } from "../lib/checkout.mjs";
+import { runMain } from "../lib/command-line.mjs";
+import { build, setUp } from "../setup.mjs";
+import { serveReal } from "./serve-real.mjs";
 
-const help = `Usage: npm run etcd [-- --port N]
+const help = `Usage: npm run etcd [-- --real] [-- flags of sd-etcd]
 
-  Runs a real etcd on a loopback port, until Ctrl-C. Its data are temporary.
+  Runs an etcd in memory, until Ctrl-C. It keeps nothing.
 
-  --port N  the port for clients (default 2379)
+  --real  a real etcd instead, with temporary data; of the flags below it knows --port
+
 `;
 
-await runMain(async () => {
-  const flags = readFlags({ port: { type: "string" }, help: { type: "boolean", short: "h" } });
-  if (flags.help) {
-    process.stdout.write(help);
-    return 0;
+const args = process.argv.slice(2);
+const isReal = args.includes("--real");
+if (args.includes("--help") || args.includes("-h")) process.stdout.write(help);
+await (isReal ? runMain(() => serveReal(args.filter((each) => each !== "--real"))) : serveMemory());
+
+async function serveMemory() {
+  const command = join(checkout, "packages", "testing", "bin", "sd-etcd.js");
+  if (!existsSync(join(checkout, "packages", "testing", "dist"))) {
+    await setUp();
+    await build();
   }
-  const port = positiveNumber("port", flags.port) ?? 2379;
-  if (!Number.isInteger(port) || port > 65_535)
-    throw new UsageError(`--port must be at most 65535, got ${port}`);
-  const { etcd, version } = await findEtcd();
-  const stopped = new Promise((resolve) => {
-    // Not once: npm passes on the Ctrl-C that the terminal has sent already, and etcd must still be stopped.
-    process.on("SIGINT", resolve).on("SIGTERM", resolve);
-  });
-  const running = await startEtcd(etcd, undefined, port);
-  process.stdout.write(`etcd ${version} serves at ${running.endpoint}; it keeps nothing; Ctrl-C ends it\n`);
-  const words = await Promise.race([stopped.then(() => undefined), running.ended]);
-  await running.stop();
-  if (words === undefined) return 0;
-  throw new Error(`etcd ended: ${words}`);
-});
+  // The command reads its flags as if it had been started itself.
+  process.argv.splice(1, process.argv.length, command, ...args);
+  await import(pathToFileURL(command).href);
+}

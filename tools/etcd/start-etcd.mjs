@@ -12,8 +12,6 @@ import { etcdEnvironment } from "./find-etcd.mjs";
 /**
  * @typedef {object} RunningEtcd
  * @property {string} endpoint the URL for clients
- * @property {import("node:child_process").ChildProcess} process
- * @property {string} folder its temporary data folder
  * @property {Promise<string>} ended settles when it has ended, with its last words
  * @property {() => Promise<void>} stop ends it, within five seconds, and removes its data; may be called twice
  */
@@ -24,15 +22,13 @@ import { etcdEnvironment } from "./find-etcd.mjs";
  * The caller stops it. If this process ends without that (an exception, `process.exit`), it is killed.
  *
  * @param {string} program
- * @param {(started: RunningEtcd) => void} [onSpawn] called before it is healthy
  * @param {number} [port] for clients; default: a free one
  * @returns {Promise<RunningEtcd>}
  * @throws {Error} with its last words, if it does not get healthy within 20 s
  */
-export async function startEtcd(program, onSpawn = () => {}, port) {
+export async function startEtcd(program, port) {
   for (let attempt = 1; ; attempt += 1) {
     const started = await spawnEtcd(program, port);
-    onSpawn(started);
     const failure = await Promise.race([
       started.ended.then((words) => words || "it said nothing"),
       healthy(started.endpoint),
@@ -98,7 +94,7 @@ async function spawnEtcd(program, port) {
     process.off("exit", kill);
     await rm(folder, { recursive: true, force: true });
   };
-  return { endpoint, process: child, folder, ended, stop: () => (stopping ??= stop()) };
+  return { endpoint, ended, stop: () => (stopping ??= stop()) };
 }
 
 /**

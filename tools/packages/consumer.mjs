@@ -1,5 +1,7 @@
 /** The sources of a throw-away project that uses our packages as another team would. */
 
+import { consumerTest } from "../lib/readme.mjs";
+
 /** The imports of each kind of consumer, and the TypeScript that they are checked as. */
 const heads = {
   "esm.mjs": `import { createClient } from "@sd/core";
@@ -55,14 +57,25 @@ main().catch((error) => {
 });
 `;
 
+const compilerOptions = {
+  module: "nodenext",
+  target: "es2022",
+  lib: ["es2023"],
+  types: ["node"],
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noEmit: true,
+  skipLibCheck: false,
+};
+
 /**
  * Makes the files of the consumer project.
  *
  * @param {Record<string, string>} tarballs package name → file
- * @param {string} nodeTypes the version of `@types/node`
+ * @param {{ nodeTypes: string, vitest: string }} versions of what it needs besides
  * @returns {Record<string, string>} file name → text
  */
-export function consumerFiles(tarballs, nodeTypes) {
+export function consumerFiles(tarballs, { nodeTypes, vitest }) {
   const names = Object.keys(tarballs);
   const dependencies = Object.fromEntries(names.map((name) => [name, `file:${tarballs[name]}`]));
   const imports = names.map(
@@ -76,6 +89,7 @@ export function consumerFiles(tarballs, nodeTypes) {
       dependencies,
       devDependencies: {
         "@types/node": nodeTypes,
+        vitest,
         ...Object.fromEntries(
           compilers.map((version) => [compilerOf(version), `npm:typescript@~${version}`]),
         ),
@@ -84,18 +98,17 @@ export function consumerFiles(tarballs, nodeTypes) {
       overrides: Object.fromEntries(names.map((name) => [name, `$${name}`])),
     }),
     "tsconfig.json": json({
-      compilerOptions: {
-        module: "nodenext",
-        target: "es2022",
-        lib: ["es2023"],
-        types: ["node"],
-        strict: true,
-        exactOptionalPropertyTypes: true,
-        noEmit: true,
-        skipLibCheck: false,
-      },
+      compilerOptions,
       files: ["types.mts", "types.cts", "entries.mts", "entries.cts"],
     }),
+    // Vitest's own declarations want a newer library than ours do.
+    "tsconfig.test.json": json({
+      compilerOptions: { ...compilerOptions, lib: ["esnext"], skipLibCheck: true },
+      files: ["example.test.ts"],
+    }),
+    "example.test.ts": consumerTest(),
+    // Else that of this workspace, which is around it.
+    "vitest.config.mjs": "export default { test: { testTimeout: 30_000 } };\n",
     "esm.mjs": heads["esm.mjs"] + body,
     "cjs.cjs": heads["cjs.cjs"] + body,
     "types.mts": heads["esm.mjs"] + body,

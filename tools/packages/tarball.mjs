@@ -1,6 +1,6 @@
 /** What a tarball of ours may hold. Pure: lists of names in, complaints out. */
 
-const allowed = /^package\/(dist\/.+|README\.md|LICENSE|package\.json)$/;
+const allowed = /^package\/(dist\/.+|bin\/[^/]+\.js|README\.md|LICENSE|package\.json)$/;
 const tests = /\.(test|test-d|integration\.test)\.|(^|\/)(test|tests|src)\//;
 const needed = ["package.json", "dist/index.js", "dist/index.cjs", "dist/index.d.ts", "dist/index.d.cts"];
 

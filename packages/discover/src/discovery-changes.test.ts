@@ -1,6 +1,7 @@
 import { deferred } from "@sd/core";
+import { shortChange } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { Harness, keysOf, Reader, short } from "../test/harness.js";
+import { Harness, keysOf, Reader } from "../test/harness.js";
 import { discover, type ServiceDiscovery, startDiscovery } from "./discover.js";
 
 let bench: Harness;
@@ -15,10 +16,10 @@ beforeEach(async () => {
 describe("Discovery.changes()", () => {
   it("begins with an added for each that is known, then tells what changes", async () => {
     const changes = new Reader(bench, web.changes());
-    expect((await changes.read()).map(short)).toEqual(["+/web/a", "+/web/b"]);
+    expect((await changes.read()).map(shortChange)).toEqual(["+/web/a", "+/web/b"]);
     await bench.write({ "/web/c": "h:3", "/web/a": undefined });
-    expect((await changes.read()).map(short)).toEqual(["+/web/c", "-/web/a"]);
-    expect((await new Reader(bench, web.changes()).read()).map(short)).toEqual(["+/web/b", "+/web/c"]);
+    expect((await changes.read()).map(shortChange)).toEqual(["+/web/c", "-/web/a"]);
+    expect((await new Reader(bench, web.changes()).read()).map(shortChange)).toEqual(["+/web/b", "+/web/c"]);
   });
 
   it("tells an update with what was before, and a removal with what was known last", async () => {
@@ -36,7 +37,7 @@ describe("Discovery.changes()", () => {
     await changes.read();
     const heard: string[] = [];
     const reading = (async () => {
-      for await (const change of web.changes()) heard.push(short(change));
+      for await (const change of web.changes()) heard.push(shortChange(change));
     })();
     await bench.clock.settle();
     heard.length = 0;
@@ -95,7 +96,7 @@ describe("Discovery.changes()", () => {
     controller.abort("enough");
     expect(await bench.run(next)).toBe("enough");
     for await (const change of web.changes()) {
-      expect(short(change)).toBe("+/web/a");
+      expect(shortChange(change)).toBe("+/web/a");
       break;
     }
   });
@@ -105,7 +106,7 @@ describe("Discovery.changes()", () => {
     const changes = new Reader(bench, api.changes());
     bench.memory.put("/api/a", "h:1");
     await bench.clock.settle();
-    expect((await changes.read()).map(short)).toEqual(["+/api/a"]);
+    expect((await changes.read()).map(shortChange)).toEqual(["+/api/a"]);
   });
 });
 
@@ -171,15 +172,11 @@ describe("Discovery.close()", () => {
   it("is waited for by the client's close() until all has ended, also if it began before", async () => {
     const held = deferred<void>();
     const order: string[] = [];
-    const client = bench.newClient((transport) => ({
-      range: (request, options) => held.promise.then(() => transport.range(request, options)),
-      txn: (request, options) => transport.txn(request, options),
-      grant: (request, options) => transport.grant(request, options),
-      revoke: (id, options) => transport.revoke(id, options),
-      keepAlive: (handlers, options) => transport.keepAlive(handlers, options),
-      watch: (handlers, options) => transport.watch(handlers, options),
-      close: () => transport.close(),
-    }));
+    const client = bench.newClient({
+      wrap: (transport) => ({
+        range: (request, options) => held.promise.then(() => transport.range(request, options)),
+      }),
+    });
     const api = startDiscovery(client, { service: "api" });
     const ends = [
       api.close().then(() => order.push("discovery")),
@@ -208,7 +205,7 @@ describe("Discovery.close()", () => {
     await bench.run(first);
     await web[Symbol.asyncDispose]();
     const late: string[] = [];
-    for await (const change of web.changes()) late.push(short(change));
+    for await (const change of web.changes()) late.push(shortChange(change));
     for await (const { instances } of web.snapshots()) late.push(`${instances.length}`);
     expect(late).toEqual([]);
     await web.ready();

@@ -1,5 +1,6 @@
+import { recordStates, shortChange } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { Harness, keysOf, short, statuses } from "../test/harness.js";
+import { Harness, keysOf } from "../test/harness.js";
 import { discover, type ServiceDiscovery } from "./discover.js";
 
 let bench: Harness;
@@ -10,7 +11,7 @@ beforeEach(async () => {
   await bench.write({ "/web/a": "h:1", "/web/b": "h:2" });
   web = await bench.run(discover(bench.client, { service: "web" }));
   heard = [];
-  web.onChanges((changes) => heard.push(...changes.map(short)));
+  web.onChanges((changes) => heard.push(...changes.map(shortChange)));
   return () => bench.end();
 });
 
@@ -30,7 +31,7 @@ describe.each(["frozen", "refused", "killed"])("Discovery: while etcd is %s", (f
   };
 
   it("goes on with what it knows, says since when, and catches up (D10, D15)", async () => {
-    const seen = statuses(web);
+    const seen = recordStates(web);
     await bench.clock.advance(1_000);
     const startedAt = bench.clock.now();
     start();
@@ -52,7 +53,7 @@ describe.each(["frozen", "refused", "killed"])("Discovery: while etcd is %s", (f
     await bench.clock.advance(BACK_MS);
     expect(web.state).toEqual({ status: "live" });
     expect(heard).toEqual(["-/web/a", "+/web/c"]);
-    expect(seen).toEqual(["live", "stale", "live"]);
+    expect(seen.statuses).toEqual(["live", "stale", "live"]);
     expect(web.snapshot.epoch).toBe(1);
   });
 });

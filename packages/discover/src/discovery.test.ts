@@ -1,7 +1,8 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { SdError } from "@sd/core";
+import { recordStates, shortChange } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { Harness, keysOf, short, statuses } from "../test/harness.js";
+import { Harness, keysOf } from "../test/harness.js";
 import { discover, startDiscovery } from "./discover.js";
 
 let bench: Harness;
@@ -41,7 +42,7 @@ describe("Discovery: the start", () => {
   it("waits while etcd is down, shows why, and is ready later (D17)", async () => {
     bench.memory.refuse();
     const web = startDiscovery(bench.client, { service: "web" });
-    const seen = statuses(web);
+    const seen = recordStates(web);
     await bench.clock.advance(120_000);
     expect(web.state).toMatchObject({ status: "syncing", error: { code: "SD_UNAVAILABLE" } });
     expect(web.snapshot).toMatchObject({ revision: 0, instances: [] });
@@ -49,7 +50,7 @@ describe("Discovery: the start", () => {
     bench.memory.accept();
     await bench.run(web.ready(), 5_500);
     expect(keysOf(web)).toEqual(["/web/a"]);
-    expect(seen).toEqual(["syncing", "live"]);
+    expect(seen.statuses).toEqual(["syncing", "live"]);
   });
 
   it("is ready with nothing, if there is nothing", async () => {
@@ -120,7 +121,7 @@ describe("Discovery.onChanges()", () => {
     const heard: string[][] = [];
     const shown: string[][] = [];
     web.onChanges((changes, position) => {
-      heard.push(changes.map(short));
+      heard.push(changes.map(shortChange));
       shown.push(keysOf(web));
       expect(web.snapshot).toMatchObject(position);
     });
@@ -207,7 +208,7 @@ describe("Discovery: bad values (D13)", () => {
     bench.memory.put("/web/b", "{");
     const web = await begin();
     const heard: string[] = [];
-    web.onChanges((changes) => heard.push(...changes.map(short)));
+    web.onChanges((changes) => heard.push(...changes.map(shortChange)));
     expect(keysOf(web)).toEqual(["/web/a"]);
     expect(SdError.is(web.rejected.get("/web/b"), "SD_INVALID_ARGUMENT")).toBe(true);
     await bench.write({ "/web/a": '{"address":"h:1","weight":-1}', "/web/b": "h:2", "/web/c": "h:3" });

@@ -1,7 +1,8 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { KeyValue, Position, WatchEvent } from "@sd/core";
+import { shortChange } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { short } from "../test/harness.js";
+
 import type { Change } from "./change.js";
 import { InstanceStore } from "./instance-store.js";
 
@@ -38,7 +39,7 @@ const put = (key: string, value: string, revision: number): WatchEvent => ({
 });
 const del = (key: string, revision: number): WatchEvent => ({ type: "delete", kv: kv(key, "", revision) });
 const at = (revision: number, epoch = 1): Position => ({ revision, epoch });
-const last = (): string[] => (calls.at(-1)?.changes ?? []).map(short);
+const last = (): string[] => (calls.at(-1)?.changes ?? []).map(shortChange);
 
 describe("InstanceStore", () => {
   it("tells the changes of one message at once, after they are all done (D4)", () => {
@@ -100,7 +101,7 @@ describe("InstanceStore", () => {
         if (value.length === 0) throw new Error("empty");
         return { key: Buffer.from(key).toString(), value: "" };
       },
-      (changes) => order.push(changes.map(short).join()),
+      (changes) => order.push(changes.map(shortChange).join()),
     );
     subscribe("sd:instance:rejected", hear);
     telling.replace([kv("/a", "1", 2), kv("/b", "", 2), kv("/c", "1", 2)], at(2));

@@ -1,7 +1,11 @@
 import { createClient, type EtcdClient } from "@sd/core";
 import { EtcdProcess, etcdBinaries, eventually, FaultProxy, leakCheck } from "@sd/testing";
+import "@sd/testing/vitest";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Change, discover, discoverPrefix, type Entry, startDiscovery } from "../src/index.js";
+
+/** More than a busy machine needs. */
+const patience = { withinMs: 10_000 };
 
 describe.each(etcdBinaries())("discovery on $name", ({ binary }) => {
   let etcd: EtcdProcess;
@@ -40,11 +44,11 @@ describe.each(etcdBinaries())("discovery on $name", ({ binary }) => {
       ["a", "localhost", 8000],
     ]);
     await put("b", '{"address":"localhost:8001","weight":3,"unknown":{"field":1}}');
-    await eventually(() => web.snapshot.instances.length === 2);
+    await expect(web).toConverge(["a", "b"], patience);
     expect(web.snapshot.instances[1]).toMatchObject({ id: "b", port: 8001, weight: 3 });
     expect(web.snapshot.instances[1]).not.toHaveProperty("unknown");
     await etcd.ctl("del", `/${service}/a`);
-    await eventually(() => web.snapshot.instances.length === 1);
+    await expect(web).toConverge(["b"], patience);
     expect(web.pick().id).toBe("b");
   });
 
@@ -66,7 +70,7 @@ describe.each(etcdBinaries())("discovery on $name", ({ binary }) => {
     expect(web.snapshot.instances.map(({ id }) => id)).toEqual(["good"]);
     expect(web.rejected.size).toBe(Object.keys(bad).length);
     await put("no-port", "localhost:8002");
-    await eventually(() => web.snapshot.instances.length === 2);
+    await expect(web).toConverge(["good", "no-port"], patience);
   });
 
   it("picks on from what it knows while etcd is frozen, and says that it is stale (D10, D16, F4)", async () => {
@@ -82,9 +86,9 @@ describe.each(etcdBinaries())("discovery on $name", ({ binary }) => {
     );
     expect(web.snapshot.instances).toHaveLength(1);
     etcd.thaw();
-    await eventually(() => web.state.status === "live", { timeoutMs: 6_000 });
+    await expect(web).toReach("live", { withinMs: 6_000 });
     await put("b", "localhost:8001");
-    await eventually(() => web.snapshot.instances.length === 2);
+    await expect(web).toConverge(["a", "b"], patience);
   });
 
   it("lists again after a compaction while cut off, with the missing deletes and last known values (D7)", async () => {
@@ -99,7 +103,7 @@ describe.each(etcdBinaries())("discovery on $name", ({ binary }) => {
     });
     proxy.refuse();
     proxy.reset();
-    await eventually(() => keys.state.status === "stale");
+    await expect(keys).toReach("stale", patience);
     await etcd.ctl("del", `/${service}/goes`);
     await put("comes", "localhost:3");
     await etcd.compact(await directRevision(etcd));
@@ -111,7 +115,7 @@ describe.each(etcdBinaries())("discovery on $name", ({ binary }) => {
     ]);
     expect(sizes, "never empty in between (D11)").toEqual([2]);
     expect(keys.snapshot.epoch).toBe(1);
-    await eventually(() => keys.state.status === "live");
+    await expect(keys).toReach("live", patience);
   });
 
   it("waits for an etcd that is down at the start (D17)", async () => {
@@ -139,7 +143,7 @@ describe.each(etcdBinaries())("discovery on $name", ({ binary }) => {
     expect(web.snapshot.instances).toHaveLength(10_000);
     expect(web.snapshot.revision).toBe(await revision());
     await lease.revoke();
-    await eventually(() => web.snapshot.instances.length === 0, { timeoutMs: 10_000 });
+    await expect(web).toConverge([], patience);
   });
 
   it("does not mix services whose names begin alike (F75)", async () => {

@@ -31,7 +31,7 @@ const txns = (): number => bench.memory.callsOf("txn").length;
 describe("claim()", () => {
   it("writes an absent key in one transaction", async () => {
     expect(await claim(transport, request())).toEqual({ type: "owned", revision: 2, storeRevision: 2 });
-    expect([bench.valueOf(KEY), txns()]).toEqual(["a", 1]);
+    expect([bench.textOf(KEY), txns()]).toEqual(["a", 1]);
   });
 
   it("writes nothing when all is well already, and tells since when", async () => {
@@ -69,12 +69,12 @@ describe("claim()", () => {
     };
     expect((await claim(transport, request({ mayReplace }))).type).toBe("foreign");
     expect(shown).toEqual(["x", "y"]);
-    expect(bench.valueOf(KEY)).toBe("y");
+    expect(bench.textOf(KEY)).toBe("y");
   });
 
   it("writes an absent key although another revision was expected", async () => {
     expect((await claim(transport, request({ expected: 99 }))).type).toBe("owned");
-    expect([bench.valueOf(KEY), txns()]).toEqual(["a", 2]);
+    expect([bench.textOf(KEY), txns()]).toEqual(["a", 2]);
   });
 
   it("does not take an entry without a lease for its own (R2)", async () => {

@@ -18,13 +18,7 @@ const begin = (client = bench.client): Promise<KeyRegistration> =>
 
 /** A transport that fails some writes, as long as `refusal` says so. */
 function refusing(refusal: (value: string) => unknown) {
-  return (inner: EtcdTransport): EtcdTransport => ({
-    range: (request, options) => inner.range(request, options),
-    grant: (request, options) => inner.grant(request, options),
-    revoke: (id, options) => inner.revoke(id, options),
-    keepAlive: (handlers, options) => inner.keepAlive(handlers, options),
-    watch: (handlers, options) => inner.watch(handlers, options),
-    close: () => inner.close(),
+  return (inner: EtcdTransport): Partial<EtcdTransport> => ({
     async txn(request, options) {
       for (const operation of request.success) {
         const error = operation.type === "put" ? refusal(Buffer.from(operation.value).toString()) : undefined;
@@ -61,7 +55,7 @@ describe("a held key", () => {
     bench.memory.releaseWatchEvents();
     await registration.close();
     await update;
-    expect(bench.valueOf(KEY)).toBe("theirs");
+    expect(bench.textOf(KEY)).toBe("theirs");
     lease.release();
   });
 
@@ -80,10 +74,7 @@ describe("a held key", () => {
 
   it("stays held when etcd refuses an update for good: that one fails, and nothing has changed", async () => {
     const refusal = etcdError(3, "etcdserver: request is too large");
-    const client = bench.newClient(
-      undefined,
-      refusing((value) => value === "large" && refusal),
-    );
+    const client = bench.newClient({ wrap: refusing((value) => value === "large" && refusal) });
     const registration = await begin(client);
     await expect(bench.run(registration.update("large"))).rejects.toMatchObject({
       code: "SD_INVALID_ARGUMENT",
@@ -91,18 +82,15 @@ describe("a held key", () => {
     expect(registration.state.status).toBe("registered");
     bench.memory.delete(KEY);
     await bench.clock.advance(1_500);
-    expect(bench.valueOf(KEY), "still watched over (R8)").toBe("v0");
+    expect(bench.textOf(KEY), "still watched over (R8)").toBe("v0");
     await bench.run(registration.update("small"));
-    expect(bench.valueOf(KEY)).toBe("small");
+    expect(bench.textOf(KEY)).toBe("small");
   });
 
   it("shows why an update is not written yet, stays watched over, and writes it at last", async () => {
     let isDown = true;
     const failure = etcdError(14, "etcdserver: request timed out");
-    const client = bench.newClient(
-      undefined,
-      refusing((value) => isDown && value === "v1" && failure),
-    );
+    const client = bench.newClient({ wrap: refusing((value) => isDown && value === "v1" && failure) });
     const registration = await begin(client);
     const states: RegistrationState[] = [];
     registration.subscribe((state) => states.push(state));
@@ -115,7 +103,7 @@ describe("a held key", () => {
     isDown = false;
     await bench.run(update, 10_000);
     expect(registration.state).not.toHaveProperty("error");
-    expect(bench.valueOf(KEY)).toBe("v1");
+    expect(bench.textOf(KEY)).toBe("v1");
   });
 
   it("is registered anew, not in conflict, when it meets an entry under an earlier lease of its own", async () => {

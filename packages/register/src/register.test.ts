@@ -21,7 +21,7 @@ describe("register()", () => {
     const registration = await bench.run(register(bench.client, web));
     const kv = bench.memory.get("/web/node1");
     expect(registration.key).toBe("/web/node1");
-    expect(bench.valueOf("/web/node1")).toBe("localhost:8000");
+    expect(bench.textOf("/web/node1")).toBe("localhost:8000");
     expect(registration.state).toEqual({
       status: "registered",
       leaseId: kv?.lease,
@@ -34,15 +34,15 @@ describe("register()", () => {
     bench.memory.dropNextRequest("txn");
     const work = register(bench.client, web);
     await bench.clock.settle();
-    expect(bench.valueOf("/web/node1")).toBeUndefined();
+    expect(bench.textOf("/web/node1")).toBeUndefined();
     expect(await Promise.race([work, Promise.resolve("waiting")])).toBe("waiting");
     await bench.run(work, 1_000);
-    expect(bench.valueOf("/web/node1")).toBe("localhost:8000");
+    expect(bench.textOf("/web/node1")).toBe("localhost:8000");
   });
 
   it("writes a record with more than an address as JSON", async () => {
     await bench.run(register(bench.client, { ...web, weight: 10, zone: "a", metadata: { team: "x" } }));
-    expect(JSON.parse(bench.valueOf("/web/node1") ?? "")).toEqual({
+    expect(JSON.parse(bench.textOf("/web/node1") ?? "")).toEqual({
       address: "localhost:8000",
       weight: 10,
       zone: "a",
@@ -72,7 +72,7 @@ describe("register()", () => {
     expect(registration.state).toMatchObject({ status: "registering", error: { code: "SD_UNAVAILABLE" } });
     bench.memory.accept();
     await bench.run(registration.ready(), 5_000);
-    expect(bench.valueOf("/web/node1")).toBe("localhost:8000");
+    expect(bench.textOf("/web/node1")).toBe("localhost:8000");
   });
 
   it("is closed by its signal: no key, no lease, and the signal's own reason", async () => {

@@ -28,7 +28,10 @@ async function storm(bench: Harness, random: SeededRandom): Promise<InstanceRegi
     memory.restart();
   };
   const registrations = ["h:1", "h:1", "h:2"].map((address, index) =>
-    startRegistration(bench.newClient(new SeededRandom(random.seed * 10 + index)), { ...web, address }),
+    startRegistration(bench.newClient({ random: new SeededRandom(random.seed * 10 + index) }), {
+      ...web,
+      address,
+    }),
   );
   for (let round = 0; round < 20; round++) {
     try {

@@ -1,7 +1,8 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { SdError } from "@sd/core";
+import { recordStates } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { Harness, statuses } from "../test/harness.js";
+import { Harness } from "../test/harness.js";
 import { register, startRegistration } from "./register.js";
 
 const KEY = "/web/node1";
@@ -17,14 +18,14 @@ beforeEach(() => {
 describe("Registration.close()", () => {
   it("revokes the lease and nothing else; the key is gone at the revision that it tells (R3, R9)", async () => {
     const registration = await bench.run(register(bench.client, web));
-    const seen = statuses(registration);
+    const seen = recordStates(registration);
     const revocation = await bench.run(registration.close());
     expect(revocation).toEqual({ confirmed: true, revision: bench.memory.revision });
-    expect(bench.valueOf(KEY)).toBeUndefined();
+    expect(bench.textOf(KEY)).toBeUndefined();
     expect(bench.memory.leases).toEqual([]);
     expect(bench.memory.callsOf("revoke")).toHaveLength(1);
     expect(bench.memory.callsOf("txn").every(({ request }) => request.success[0]?.type === "put")).toBe(true);
-    expect(seen).toEqual(["registered", "draining", "deregistered"]);
+    expect(seen.statuses).toEqual(["registered", "draining", "deregistered"]);
     expect(registration.state).toEqual({ status: "deregistered", confirmed: true });
     expect(bench.clock.pending).toBe(0);
     expect(bench.memory.openStreams).toBe(0);
@@ -36,12 +37,12 @@ describe("Registration.close()", () => {
     bench.memory.put(KEY, "other:1");
     expect(registration.state.status).toBe("registered");
     await bench.run(registration.close());
-    expect(bench.valueOf(KEY)).toBe("other:1");
+    expect(bench.textOf(KEY)).toBe("other:1");
     const other = startRegistration(bench.client, web);
     await bench.clock.settle();
     expect(other.state.status).toBe("conflict");
     await bench.run(other.close());
-    expect(bench.valueOf(KEY)).toBe("other:1");
+    expect(bench.textOf(KEY)).toBe("other:1");
     bench.memory.releaseWatchEvents();
   });
 
@@ -110,7 +111,7 @@ describe("Registration.close()", () => {
     const registration = await bench.run(register(bench.client, web));
     await bench.run(bench.client.close());
     expect(registration.state).toEqual({ status: "deregistered", confirmed: true });
-    expect(bench.valueOf(KEY)).toBeUndefined();
+    expect(bench.textOf(KEY)).toBeUndefined();
     expect(bench.memory.openStreams).toBe(0);
     expect(bench.clock.pending).toBe(0);
   });
@@ -173,13 +174,20 @@ describe("Registration: a listener that throws", () => {
     registration.subscribe(() => {
       throw undefined;
     });
-    const seen = statuses(registration);
+    const seen = recordStates(registration);
     await bench.run(registration.ready());
     bench.memory.delete(KEY);
     await bench.clock.advance(2_000);
     await bench.run(registration.close());
     unsubscribe("sd:listener:failed", hear);
-    expect(seen).toEqual(["registering", "registered", "lost", "registered", "draining", "deregistered"]);
+    expect(seen.statuses).toEqual([
+      "registering",
+      "registered",
+      "lost",
+      "registered",
+      "draining",
+      "deregistered",
+    ]);
     expect(heard).toHaveLength(5);
   });
 });

@@ -1,7 +1,8 @@
 import type { LeaseId } from "@sd/core";
 import { SdError } from "@sd/core";
+import { recordStates } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { Harness, statuses } from "../test/harness.js";
+import { Harness } from "../test/harness.js";
 import { register, registerKey, startKeyRegistration, startRegistration } from "./register.js";
 
 let bench: Harness;
@@ -26,7 +27,7 @@ describe("Registration: a key that is another's", () => {
   it("is never overwritten (R2): it waits in conflict, shows the owner, and enters when it is free", async () => {
     const lease = await occupy("other:1");
     const registration = startRegistration(bench.client, web);
-    const seen = statuses(registration);
+    const seen = recordStates(registration);
     await bench.clock.advance(30_000);
     expect(bench.history(KEY)).toEqual(["other:1"]);
     const owner = { value: Buffer.from("other:1"), leaseId: lease, modRevision: 2 };
@@ -37,7 +38,7 @@ describe("Registration: a key that is another's", () => {
     bench.memory.revokeLease(lease);
     await bench.run(registration.ready(), 1_000);
     expect(bench.history(KEY)).toEqual(["other:1", undefined, "localhost:8000"]);
-    expect(seen).toEqual(["registering", "conflict", "registered"]);
+    expect(seen.statuses).toEqual(["registering", "conflict", "registered"]);
   });
 
   it("is told anew when the owner changes", async () => {
@@ -61,7 +62,7 @@ describe("Registration: a key that is another's", () => {
     await bench.clock.advance(5 * MINUTES);
     bench.memory.accept();
     await bench.run(registration.ready(), 10_000);
-    expect(bench.valueOf(KEY)).toBe("localhost:8000");
+    expect(bench.textOf(KEY)).toBe("localhost:8000");
   });
 
   it("cannot be read as an instance: it is another's all the same", async () => {
@@ -80,7 +81,7 @@ describe("Registration: a key that is another's", () => {
     expect(bench.memory.leases).toEqual([lease]);
     expect(bench.memory.callsOf("renew").some(({ request }) => request.id === lease)).toBe(false);
     await bench.clock.advance(11_000);
-    expect(bench.valueOf(KEY)).toBeUndefined();
+    expect(bench.textOf(KEY)).toBeUndefined();
   });
 });
 
@@ -198,14 +199,14 @@ describe("Registration: conflict policy fail", () => {
 
   it("ends as failed when it is overwritten later", async () => {
     const registration = await bench.run(register(bench.client, { ...web, onConflict: "fail" }));
-    const seen = statuses(registration);
+    const seen = recordStates(registration);
     bench.memory.put(KEY, "other:1");
     await bench.clock.advance(5_000);
     expect(registration.state).toMatchObject({ status: "failed", error: { code: "SD_CONFLICT" } });
     expect(bench.memory.leases).toEqual([]);
     await bench.run(registration.close());
-    expect(seen).toEqual(["registered", "conflict", "failed", "draining", "deregistered"]);
-    expect(bench.valueOf(KEY)).toBe("other:1");
+    expect(seen.statuses).toEqual(["registered", "conflict", "failed", "draining", "deregistered"]);
+    expect(bench.textOf(KEY)).toBe("other:1");
   });
 
   it("refuses updates and ends renewals once it has failed", async () => {

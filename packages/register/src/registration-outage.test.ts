@@ -1,6 +1,7 @@
+import { recordStates } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { etcdError, Fault } from "../test/faults.js";
-import { Harness, statuses } from "../test/harness.js";
+import { Harness } from "../test/harness.js";
 import type { InstanceRegistration } from "./register.js";
 import { register, startRegistration } from "./register.js";
 
@@ -55,12 +56,12 @@ describe("Registration: in quiet times", () => {
 
   it("survives renewals that are not answered", async () => {
     const registration = await begin();
-    const seen = statuses(registration);
+    const seen = recordStates(registration);
     for (let round = 0; round < 10; round++) {
       bench.memory.dropNextRequest("renew");
       await bench.clock.advance(20_000);
     }
-    expect(seen).toEqual(["registered"]);
+    expect(seen.statuses).toEqual(["registered"]);
     expect(bench.writes(KEY)).toBe(1);
   });
 });
@@ -83,12 +84,12 @@ describe.each(["frozen", "refused", "killed"])("Registration: while etcd is %s",
   it("stays registered for less than the TTL, and writes nothing (R14)", async () => {
     const registration = await begin();
     await bench.clock.advance(7_000);
-    const seen = statuses(registration);
+    const seen = recordStates(registration);
     start();
     await bench.clock.advance(8_000);
     stop();
     await bench.clock.advance(MINUTE);
-    expect(seen).toEqual(["registered"]);
+    expect(seen.statuses).toEqual(["registered"]);
     expect(bench.writes(KEY)).toBe(1);
     expect(bench.memory.callsOf("grant")).toHaveLength(1);
   });
@@ -108,13 +109,13 @@ describe.each(["frozen", "refused", "killed"])("Registration: while etcd is %s",
 
   it("is back after a long outage, within the backoff cap and a little (R13)", async () => {
     const registration = await begin();
-    const seen = statuses(registration);
+    const seen = recordStates(registration);
     start();
     await bench.clock.advance(10 * MINUTE);
     expect(registration.state.status).toBe("lost");
     stop();
     await bench.clock.advance(BACK_MS);
-    expect(seen).toEqual(["registered", "lost", "registered"]);
+    expect(seen.statuses).toEqual(["registered", "lost", "registered"]);
     verified(registration);
     // A killed etcd gives its leases their full TTL: there is nothing to write (R14).
     if (fault === "killed") expect(bench.history(KEY)).toEqual(["localhost:8000"]);
@@ -157,7 +158,7 @@ describe("Registration: after an outage", () => {
     bench.memory.thaw();
     await bench.clock.advance(BACK_MS);
     expect(registration.state.status).toBe("conflict");
-    expect(bench.valueOf(KEY)).toBe("other:1");
+    expect(bench.textOf(KEY)).toBe("other:1");
   });
 
   it("two registrations of one client, a moment apart, are both lost and both back", async () => {
@@ -197,7 +198,7 @@ describe("Registration: refused by etcd", () => {
   it.each(refusals)("tries about every 30 s against %s, says why, and is back then", async (_, error) => {
     const fault = new Fault();
     fault.error = error;
-    const client = bench.newClient(undefined, fault.wrap);
+    const client = bench.newClient({ wrap: fault.wrap });
     const registration = startRegistration(client, web);
     await bench.clock.advance(10 * MINUTE);
     expect(registration.state).toMatchObject({ status: "registering", error });

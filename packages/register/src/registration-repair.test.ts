@@ -1,5 +1,6 @@
+import { recordStates } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { Harness, statuses } from "../test/harness.js";
+import { Harness } from "../test/harness.js";
 import type { InstanceRegistration } from "./register.js";
 import { register } from "./register.js";
 
@@ -21,13 +22,13 @@ describe("Registration: a lease that ended outside", () => {
       const registration = await begin();
       await bench.clock.advance(2_000);
       const before = leaseId();
-      const seen = statuses(registration);
+      const seen = recordStates(registration);
       if (how === "expired") bench.memory.expireLease(before);
       else bench.memory.revokeLease(before);
       await bench.clock.advance(1_000);
       expect(bench.history(KEY)).toEqual(["localhost:8000", undefined, "localhost:8000"]);
       expect(leaseId()).not.toBe(before);
-      expect(seen).toEqual(["registered", "lost", "registered"]);
+      expect(seen.statuses).toEqual(["registered", "lost", "registered"]);
       await bench.clock.advance(60_000);
       expect(bench.writes(KEY)).toBe(2);
       expect(bench.memory.callsOf("grant")).toHaveLength(2);
@@ -101,14 +102,14 @@ describe("Registration: a key that was deleted outside", () => {
     await begin();
     bench.memory.delete(KEY);
     await bench.clock.advance(1_000);
-    expect(bench.valueOf(KEY)).toBe("localhost:8000");
+    expect(bench.textOf(KEY)).toBe("localhost:8000");
   });
 
   it("in a loop is put back at most once a second, then slower (R8)", async () => {
     await begin();
     const times: number[] = [];
     for (let at = 0; at < 120_000; at += 50) {
-      if (bench.valueOf(KEY) !== undefined) {
+      if (bench.textOf(KEY) !== undefined) {
         times.push(bench.clock.now());
         bench.memory.delete(KEY);
       }
@@ -122,7 +123,7 @@ describe("Registration: a key that was deleted outside", () => {
     await bench.clock.advance(40_000);
     bench.memory.delete(KEY);
     await bench.clock.settle();
-    expect(bench.valueOf(KEY)).toBe("localhost:8000");
+    expect(bench.textOf(KEY)).toBe("localhost:8000");
   });
 
   it("and written anew by another in one message is the other's", async () => {
@@ -131,7 +132,7 @@ describe("Registration: a key that was deleted outside", () => {
     bench.memory.put(KEY, "other:1");
     await bench.clock.advance(10_000);
     expect(registration.state.status).toBe("conflict");
-    expect(bench.valueOf(KEY)).toBe("other:1");
+    expect(bench.textOf(KEY)).toBe("other:1");
   });
 });
 
@@ -140,7 +141,7 @@ describe("Registration: a value that was changed outside", () => {
     const registration = await begin();
     bench.memory.put(KEY, "changed:1", { lease: leaseId() });
     await bench.clock.advance(1_000);
-    expect(bench.valueOf(KEY)).toBe("localhost:8000");
+    expect(bench.textOf(KEY)).toBe("localhost:8000");
     expect(registration.state).toMatchObject({ revision: bench.memory.get(KEY)?.modRevision });
   });
 });

@@ -1,6 +1,7 @@
 import { SdError } from "@sd/core";
+import { recordStates } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { Harness, statuses } from "../test/harness.js";
+import { Harness } from "../test/harness.js";
 import { register, registerKey, startRegistration } from "./register.js";
 
 let bench: Harness;
@@ -11,21 +12,21 @@ beforeEach(() => {
 
 const KEY = "/web/node1";
 const web = { service: "web", id: "node1", address: "localhost:8000", ttlSeconds: 5 };
-const written = (): unknown => JSON.parse(bench.valueOf(KEY) ?? "null");
+const written = (): unknown => JSON.parse(bench.textOf(KEY) ?? "null");
 const failure = (work: Promise<unknown>): Promise<unknown> => work.catch((error: unknown) => error);
 
 describe("Registration.update()", () => {
   it("keeps the lease and the creation, without an absent moment (R11)", async () => {
     const registration = await bench.run(register(bench.client, web));
     const before = bench.memory.get(KEY);
-    const seen = statuses(registration);
+    const seen = recordStates(registration);
     await bench.run(registration.update({ weight: 5 }));
     const after = bench.memory.get(KEY);
     expect(written()).toEqual({ address: "localhost:8000", weight: 5 });
     expect(after).toMatchObject({ lease: before?.lease, createRevision: before?.createRevision });
     expect(bench.history(KEY)).toHaveLength(2);
     expect(registration.state).toMatchObject({ status: "registered", revision: after?.modRevision });
-    expect(seen).toEqual(["registered"]);
+    expect(seen.statuses).toEqual(["registered"]);
   });
 
   it("removes a field that is given as undefined, and leaves the others alone", async () => {
@@ -33,7 +34,7 @@ describe("Registration.update()", () => {
     await bench.run(registration.update({ weight: undefined }));
     expect(written()).toEqual({ address: "localhost:8000", zone: "a" });
     await bench.run(registration.update({ zone: undefined }));
-    expect(bench.valueOf(KEY)).toBe("localhost:8000");
+    expect(bench.textOf(KEY)).toBe("localhost:8000");
   });
 
   it("changes nothing when a value is wrong", async () => {
@@ -123,7 +124,7 @@ describe("Registration.update()", () => {
     bench.memory.releaseWatchEvents();
     await bench.clock.advance(2_000);
     expect(registration.state.status).toBe("conflict");
-    expect(bench.valueOf(KEY)).toBe("other:1");
+    expect(bench.textOf(KEY)).toBe("other:1");
     await bench.run(registration.close());
     expect(SdError.is(await update, "SD_CLOSED")).toBe(true);
   });

@@ -8,20 +8,15 @@ export class Fault {
   failed = 0;
 
   /** Has the writing calls of `transport` fail before they are sent. */
-  readonly wrap = (transport: EtcdTransport): EtcdTransport => {
+  readonly wrap = (transport: EtcdTransport): Partial<EtcdTransport> => {
     const guard = <Answer>(call: () => Promise<Answer>): Promise<Answer> => {
       if (!this.error) return call();
       this.failed += 1;
       return Promise.reject(this.error);
     };
     return {
-      range: (request, options) => transport.range(request, options),
       txn: (request, options) => guard(() => transport.txn(request, options)),
       grant: (request, options) => guard(() => transport.grant(request, options)),
-      revoke: (id, options) => transport.revoke(id, options),
-      keepAlive: (handlers, options) => transport.keepAlive(handlers, options),
-      watch: (handlers, options) => transport.watch(handlers, options),
-      close: () => transport.close(),
     };
   };
 }

@@ -8,18 +8,39 @@ export {
   type ServeOptions,
   serveMemoryEtcd,
 } from "./grpc/serve-memory-etcd.js";
+export type { Allowance, KeyOrPrefix, MemoryAuth, UserOptions } from "./memory/auth/memory-auth.js";
 export { type Behaviour, behaviours, type EtcdVersion } from "./memory/behaviour.js";
 export type { AnswerVerb, Call, Requests, RequestVerb, Verb } from "./memory/calls.js";
 export { leaseId } from "./memory/lease-id.js";
-export { MemoryEtcd, type MemoryEtcdOptions } from "./memory/memory-etcd.js";
+export { MemoryEtcd, type MemoryEtcdOptions, type TransportOptions } from "./memory/memory-etcd.js";
 export {
   type Exit,
   type Line,
   type LineWait,
-  NodeChild,
+  type NodeChild,
   type NodeOptions,
   startNode,
 } from "./process/child.js";
 export { type DownstreamListener, FaultProxy, type FaultProxyOptions } from "./proxy/fault-proxy.js";
 export type { Direction, ProxiedConnection } from "./proxy/proxied-connection.js";
 export { fixedRandom, SeededRandom } from "./random/seeded-random.js";
+export {
+  type ChangeRecording,
+  type ChangeSource,
+  type RecordedChange,
+  type RecordedEntry,
+  type RecordedMessage,
+  recordChanges,
+  shortChange,
+} from "./record/record-changes.js";
+export {
+  type RecordedState,
+  type RecordOptions,
+  recordStates,
+  type Stateful,
+  type StateRecording,
+} from "./record/record-states.js";
+export { Bench, type BenchClientOptions } from "./start/bench.js";
+export { overrideTransport } from "./start/override-transport.js";
+export { type StartEtcdOptions, startEtcd } from "./start/start-etcd.js";
+export type { PutOptions, TestEtcd } from "./start/test-etcd.js";

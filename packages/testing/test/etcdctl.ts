@@ -1,4 +1,5 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { cleanEnv, findEtcd, findEtcdctl } from "../src/etcd/binaries.js";
 
 export interface CtlOptions {
@@ -23,4 +24,32 @@ export function etcdctl(
     });
     child.stdin?.end(input);
   });
+}
+
+/** An etcdctl that runs until it is told to end. */
+export interface RunningEtcdctl {
+  /** All that it has written. */
+  readonly output: string;
+  /** Ends it as Ctrl-C does. Resolves when it has ended. */
+  interrupt(): Promise<void>;
+}
+
+/** Starts etcdctl and leaves it running. Interrupt it, or it stays. */
+export function startEtcdctl(endpoint: string, args: readonly string[]): RunningEtcdctl {
+  const env = { ...cleanEnv(), ETCDCTL_API: "3" };
+  const child = spawn(findEtcdctl(findEtcd()), ["--endpoints", endpoint, ...args], { env });
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    output += text;
+  });
+  const ended = once(child, "close");
+  return {
+    get output() {
+      return output;
+    },
+    async interrupt() {
+      child.kill("SIGINT");
+      await ended;
+    },
+  };
 }

@@ -1,124 +1,55 @@
-import { once } from "node:events";
-import { connect, createServer, type Server, type Socket } from "node:net";
 import { beforeEach, describe, expect, it } from "vitest";
 import { isHealthy } from "../src/etcd/health.js";
-import { EtcdProcess, eventually, FaultProxy, leakCheck } from "../src/index.js";
+import { EtcdProcess, FaultProxy } from "../src/index.js";
+import { moment, ProxiedEcho, until } from "./proxied-echo.js";
 
-interface Client {
-  readonly socket: Socket;
-  readonly received: () => string;
-  readonly chunks: () => number;
-  readonly ended: () => boolean;
-  /** The code of the error with which it ended. */
-  readonly closed: Promise<string | undefined>;
-}
-
-let echo: Server;
+let echo: ProxiedEcho;
 let proxy: FaultProxy;
-let clients: Socket[];
-/** What the target has received and how often it saw an end or a reset. */
-let target: { received: string; ends: number; resets: number };
 
 beforeEach(async () => {
-  const check = leakCheck();
-  target = { received: "", ends: 0, resets: 0 };
-  clients = [];
-  const accepted = new Set<Socket>();
-  echo = createServer({ noDelay: true }, (socket) => {
-    accepted.add(socket);
-    socket.on("data", (chunk) => {
-      target.received += chunk.toString();
-      socket.write(chunk);
-    });
-    socket.on("end", () => {
-      target.ends += 1;
-    });
-    socket.on("error", () => {
-      target.resets += 1;
-    });
-  }).listen(0, "127.0.0.1");
-  await once(echo, "listening");
-  const address = echo.address();
-  proxy = await FaultProxy.start({
-    target: `http://127.0.0.1:${typeof address === "object" && address ? address.port : 0}`,
-  });
-  return async () => {
-    await proxy[Symbol.asyncDispose]();
-    await proxy[Symbol.asyncDispose]();
-    for (const socket of [...clients, ...accepted]) socket.destroy();
-    echo.close();
-    await check.assertClean();
-  };
+  echo = await ProxiedEcho.start();
+  ({ proxy } = echo);
+  return () => echo.end();
 });
-
-async function open(): Promise<Client> {
-  const client = begin();
-  await once(client.socket, "connect");
-  return client;
-}
-
-function begin(): Client {
-  const socket = connect(Number(new URL(proxy.endpoint).port), "127.0.0.1");
-  clients.push(socket);
-  let received = "";
-  let chunks = 0;
-  let ended = false;
-  let code: string | undefined;
-  socket.on("data", (chunk) => {
-    received += chunk.toString();
-    chunks += 1;
-  });
-  socket.on("end", () => {
-    ended = true;
-  });
-  socket.on("error", (error: NodeJS.ErrnoException) => {
-    code = error.code;
-  });
-  const closed = new Promise<string | undefined>((resolve) => socket.on("close", () => resolve(code)));
-  return { socket, received: () => received, chunks: () => chunks, ended: () => ended, closed };
-}
-
-const until = (condition: () => boolean) => eventually(condition, { everyMs: 2 });
-const moment = () => new Promise((resolve) => setTimeout(resolve, 60));
 
 describe("FaultProxy", () => {
   it("forwards both ways and hands on the end of a connection", async () => {
-    const { socket, received, ended } = await open();
+    const { socket, received, ended } = await echo.open();
     const text = "x".repeat(3_000_000);
     socket.write(text);
     await until(() => received().length === text.length);
     expect([proxy.connections, proxy.accepted]).toEqual([1, 1]);
     socket.end();
-    await until(() => ended() && target.ends === 1);
+    await until(() => ended() && echo.target.ends === 1);
     await until(() => proxy.connections === 0);
   });
 
   it("refuses new connections and keeps open ones", async () => {
-    const old = await open();
+    const old = await echo.open();
     proxy.refuse();
-    expect(await begin().closed).toBe("ECONNRESET");
+    expect(await echo.begin().closed).toBe("ECONNRESET");
     old.socket.write("still");
     await until(() => old.received() === "still");
     proxy.pass();
-    const next = await open();
+    const next = await echo.open();
     next.socket.write("again");
     await until(() => next.received() === "again");
     expect(proxy.accepted).toBe(3);
   });
 
   it("resets all connections on both sides", async () => {
-    const all = [await open(), await open()];
+    const all = [await echo.open(), await echo.open()];
     for (const { socket } of all) socket.write("x");
-    await until(() => target.received === "xx");
+    await until(() => echo.target.received === "xx");
     proxy.reset();
     expect(await Promise.all(all.map(({ closed }) => closed))).toEqual(["ECONNRESET", "ECONNRESET"]);
-    await until(() => target.resets === 2);
+    await until(() => echo.target.resets === 2);
     expect(proxy.connections).toBe(0);
   });
 
   it("resets after exactly so many bytes", async () => {
     for (const bytes of [0, 1, 7, 10]) {
-      const { socket, received, closed } = await open();
+      const { socket, received, closed } = await echo.open();
       proxy.resetAfterBytes(bytes);
       socket.write("01234");
       await until(() => bytes < 5 || received() === "01234");
@@ -126,38 +57,38 @@ describe("FaultProxy", () => {
       expect(await closed).toBe("ECONNRESET");
       expect(received()).toBe("0123456789".slice(0, bytes));
     }
-    const { socket, received } = await open();
+    const { socket, received } = await echo.open();
     socket.write("once only");
     await until(() => received() === "once only");
-    target = { received: "", ends: 0, resets: 0 };
+    echo.target = { received: "", ends: 0, resets: 0 };
     proxy.resetAfterBytes(3, "up");
     socket.write("abcdef");
-    await until(() => target.resets === 1);
-    expect(target.received).toBe("abc");
+    await until(() => echo.target.resets === 1);
+    expect(echo.target.received).toBe("abc");
   });
 
   it("black-holes one direction or both, ends included, and then forwards only what is new", async () => {
-    const { socket, received } = await open();
+    const { socket, received } = await echo.open();
     socket.write("a");
     await until(() => received() === "a");
     proxy.blackhole("down");
     socket.write("b");
-    await until(() => target.received === "ab");
+    await until(() => echo.target.received === "ab");
     proxy.blackhole("up");
     socket.write("c");
     await moment();
     proxy.pass();
     socket.write("d");
     await until(() => received() === "ad");
-    expect(target.received).toBe("abd");
+    expect(echo.target.received).toBe("abd");
     proxy.blackhole();
     socket.destroy();
     await moment();
-    expect([target.ends, target.resets, proxy.connections]).toEqual([0, 0, 1]);
+    expect([echo.target.ends, echo.target.resets, proxy.connections]).toEqual([0, 0, 1]);
   });
 
   it("delays every chunk and keeps the order", async () => {
-    const { socket, received } = await open();
+    const { socket, received } = await echo.open();
     proxy.delay(80, "down");
     const before = performance.now();
     for (const text of ["a", "b", "c"]) {
@@ -170,7 +101,7 @@ describe("FaultProxy", () => {
   });
 
   it("slices into single bytes", async () => {
-    const { socket, received, chunks } = await open();
+    const { socket, received, chunks } = await echo.open();
     proxy.slice();
     socket.write("0123456789");
     await until(() => received() === "0123456789");
@@ -179,12 +110,12 @@ describe("FaultProxy", () => {
 
   it("keeps what it has taken into the tarpit until it is reset", async () => {
     proxy.tarpit();
-    const stuck = await open();
+    const stuck = await echo.open();
     stuck.socket.write("hello?");
     await moment();
-    expect([stuck.received(), target.received]).toEqual(["", ""]);
+    expect([stuck.received(), echo.target.received]).toEqual(["", ""]);
     proxy.pass();
-    const next = await open();
+    const next = await echo.open();
     next.socket.write("x");
     await until(() => next.received() === "x");
     stuck.socket.write("still there?");
@@ -202,7 +133,7 @@ describe("FaultProxy", () => {
       const at = text.indexOf("!");
       if (at >= 0) connection.cutAt(at);
     });
-    const [first, second] = [await open(), await open()];
+    const [first, second] = [await echo.open(), await echo.open()];
     first.socket.write("hi");
     await until(() => first.received() === "hi");
     second.socket.write("ab!cd");
@@ -215,8 +146,8 @@ describe("FaultProxy", () => {
   });
 
   it("resets a client whose target is down", async () => {
-    echo.close();
-    expect(await begin().closed).toBe("ECONNRESET");
+    echo.stop();
+    expect(await echo.begin().closed).toBe("ECONNRESET");
   });
 });
 

@@ -178,6 +178,34 @@ describe("serveMemoryEtcd", () => {
     stream.cancel();
   });
 
+  it("drops single requests, and loses single answers", async () => {
+    const write = () => raw.call(methods.KV.put, put("/a", "1"));
+    memory.dropNextRequest("txn");
+    await expect(write()).rejects.toEqual({ code: 14, details: "read ECONNRESET" });
+    expect(memory.revision).toBe(1);
+    memory.loseNextAnswer("txn");
+    await expect(write()).rejects.toEqual({ code: 14, details: "read ECONNRESET" });
+    expect(memory.revision).toBe(2);
+    await write();
+    memory.dropNextRequest("range");
+    await expect(get()).rejects.toMatchObject({ code: 14 });
+    expect((await get()).count).toBe(1);
+  });
+
+  it("drops single renewals and streams", async () => {
+    await raw.call(methods.Lease.grant, { id: 5n, ttl: 10 });
+    memory.dropNextRequest("keepAlive");
+    const broken = raw.open(methods.Lease.keepAlive);
+    await eventually(() => expect(broken.end).toMatchObject({ code: 14 }));
+    const stream = raw.open(methods.Lease.keepAlive);
+    memory.dropNextRequest("renew");
+    memory.loseNextAnswer("renew");
+    for (let sent = 0; sent < 3; sent += 1) stream.send({ id: 5n });
+    await eventually(() => expect(stream.messages).toHaveLength(1));
+    expect(stream.end).toBe(undefined);
+    stream.cancel();
+  });
+
   it("refuses what is too large in etcd's words, and what it does not have", async () => {
     const large = (size: number) => raw.call(methods.KV.put, put("/a", new Uint8Array(size)));
     await expect(large(1.6 * 2 ** 20)).rejects.toEqual({

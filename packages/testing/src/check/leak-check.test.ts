@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { createServer as createHttpServer, get } from "node:http";
 import { connect, createServer, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { leakCheck } from "./leak-check.js";
@@ -40,6 +41,22 @@ describe("leakCheck", () => {
     await once(server, "listening");
     await expect(check.assertClean({ withinMs: 0 })).rejects.toThrow("listening socket made");
     server.close();
+  });
+
+  it("does not count the timer with which Node keeps the date of answers", async () => {
+    // It lasts until the second is over.
+    await new Promise((resolve) => setTimeout(resolve, 1_005 - (Date.now() % 1_000)));
+    const check = leakCheck();
+    const server = createHttpServer((_request, response) => response.end()).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = server.address();
+    const port = typeof address === "object" && address ? address.port : 0;
+    await once(get({ port, host: "127.0.0.1", agent: false }), "response").then(([answer]) =>
+      answer.resume(),
+    );
+    server.close();
+    server.closeAllConnections();
+    await check.assertClean({ withinMs: 300 });
   });
 
   it("does not count what was there before", async () => {

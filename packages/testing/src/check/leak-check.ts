@@ -13,6 +13,9 @@ const KINDS: Readonly<Record<string, string>> = {
 /** The runner makes timers of its own while a test runs; the watchdog stays as long as the process. */
 const NOT_OURS = /node_modules\/(\.pnpm\/)?(@?vitest|tinypool)|new Watchdog/;
 
+/** Node keeps the time for `date` headers, for all servers of the process, up to a second. */
+const NODES_OWN = /at utcDate \(node:internal/;
+
 interface Resource {
   readonly kind: string;
   readonly site: string;
@@ -49,7 +52,7 @@ export function leakCheck({ ignore }: LeakCheckOptions = {}): LeakCheck {
       const kind = KINDS[type];
       if (kind === undefined || isOwn) return;
       const site = creationSite();
-      if (!NOT_OURS.test(site) && !ignore?.test(site)) resources.set(id, { kind, site });
+      if (site && !NOT_OURS.test(site) && !ignore?.test(site)) resources.set(id, { kind, site });
     },
     destroy(id) {
       resources.delete(id);
@@ -85,12 +88,13 @@ export function leakCheck({ ignore }: LeakCheckOptions = {}): LeakCheck {
   };
 }
 
-/** The first frame of the stack that is neither Node's nor this file's. */
-function creationSite(): string {
+/** The first frame of the stack that is neither Node's nor this file's; `undefined` for what is Node's own. */
+function creationSite(): string | undefined {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 40;
   const frames = (new Error().stack ?? "").split("\n").slice(3);
   Error.stackTraceLimit = stackTraceLimit;
+  if (frames.some((line) => NODES_OWN.test(line))) return undefined;
   const frame = frames.find((line) => !/\(?node:|<anonymous>/.test(line));
   return frame?.trim() ?? "inside node";
 }

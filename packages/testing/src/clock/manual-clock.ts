@@ -81,6 +81,27 @@ export class ManualClock implements Clock {
     await this.advance(0);
   }
 
+  /**
+   * Moves the time until `work` settles, and no further; returns or throws what it does.
+   *
+   * @throws Error if that takes longer than `withinMs`. The time then stands at the last timer before.
+   */
+  async run<Result>(work: Promise<Result>, withinMs = 0): Promise<Result> {
+    let isSettled = false;
+    const settle = (): void => {
+      isSettled = true;
+    };
+    work.then(settle, settle);
+    const until = this.#now + withinMs;
+    await this.settle();
+    while (!isSettled) {
+      const next = this.nextTimerAt;
+      if (next === undefined || next > until) throw new Error(`not settled within ${withinMs} ms`);
+      await this.advance(next - this.#now);
+    }
+    return work;
+  }
+
   #remove(entry: Entry): void {
     const index = this.#timers.indexOf(entry);
     if (index >= 0) this.#timers.splice(index, 1);

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { describe, expect, it } from "vitest";
 import { runEtcd } from "./run-etcd.js";
 
@@ -38,6 +40,18 @@ describe("sd-etcd", () => {
     expect([code, error.split("\n").length]).toEqual([2, 2]);
     expect(error).toContain("--allow-remote");
     expect(await run("--port=0", "--host=0.0.0.0", "--allow-remote")).toMatchObject({ code: 0 });
+  });
+
+  it("says what to do about a port that is taken", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as AddressInfo;
+    const { code, out, error } = await run(`--port=${port}`);
+    taken.close();
+    expect([code, out]).toEqual([1, ""]);
+    expect(error).toBe(
+      `port ${port} of 127.0.0.1 is taken: choose another with --port, or 0 for a free one\n`,
+    );
   });
 
   it("explains itself", async () => {

@@ -1,4 +1,9 @@
-import { isLoopback, serveMemoryEtcd } from "../grpc/serve-memory-etcd.js";
+import {
+  isLoopback,
+  type MemoryEtcdServer,
+  type ServeOptions,
+  serveMemoryEtcd,
+} from "../grpc/serve-memory-etcd.js";
 import { MemoryEtcd } from "../memory/memory-etcd.js";
 import { help, readFlags, UsageError } from "./flags.js";
 
@@ -28,7 +33,7 @@ export async function runEtcd(argv: readonly string[], { out, error, signal }: C
       throw new UsageError(`--host ${host} lets other machines in: add --allow-remote if that is meant`);
     }
     await using memory = new MemoryEtcd({ version, catchUpDelayMs: CATCH_UP_DELAY_MS });
-    const { endpoint } = await serveMemoryEtcd(memory, { port, host, allowRemote });
+    const { endpoint } = await serve(memory, { port, host, allowRemote });
     out(`sd-etcd is ready on ${endpoint}, like etcd ${version}, in memory: it keeps nothing\n`);
     await aborted(signal);
     return 0;
@@ -40,6 +45,16 @@ export async function runEtcd(argv: readonly string[], { out, error, signal }: C
     const message = failure instanceof Error ? failure.message : String(failure);
     error(`${message.replaceAll("\n", " ")}\n`);
     return 1;
+  }
+}
+
+async function serve(memory: MemoryEtcd, options: Required<ServeOptions>): Promise<MemoryEtcdServer> {
+  try {
+    return await serveMemoryEtcd(memory, options);
+  } catch (error) {
+    const { host, port } = options;
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    throw new Error(`port ${port} of ${host} is taken: choose another with --port, or 0 for a free one`);
   }
 }
 

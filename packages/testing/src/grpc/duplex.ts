@@ -1,4 +1,5 @@
 import type { handleBidiStreamingCall, Metadata, ServerDuplexStream } from "@grpc/grpc-js";
+import type { RequestVerb } from "../memory/calls.js";
 import type { DoorHost } from "../memory/memory-etcd.js";
 import { connectionRefused, connectionReset, type Link } from "../memory/network.js";
 import type { Method } from "./methods.js";
@@ -24,11 +25,13 @@ export type Open<Request, Response> = (
 export function duplex<Request, Response>(
   host: DoorHost,
   method: Method<Request, Response>,
+  verb: RequestVerb,
   open: Open<Request, Response>,
   hasEvents: (response: Response) => boolean = () => false,
 ): handleBidiStreamingCall<Buffer, Response> {
   return (call) => {
     if (host.network.isRefusing) fail(call, statusOf(connectionRefused()));
+    else if (host.network.takeDrop(verb)) fail(call, statusOf(connectionReset()));
     else serve(host, method, open, hasEvents, call);
   };
 }

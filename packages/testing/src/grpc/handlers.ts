@@ -1,5 +1,8 @@
 import type { UntypedHandleCall } from "@grpc/grpc-js";
+import type { Client } from "../memory/auth/guard.js";
+import type { AnswerVerb } from "../memory/calls.js";
 import type { DoorHost } from "../memory/memory-etcd.js";
+import { clientOf } from "./client-of.js";
 import { duplex } from "./duplex.js";
 import { type Method, methods } from "./methods.js";
 import { unary } from "./unary.js";
@@ -13,31 +16,32 @@ export interface Served {
 
 /** What etcd's services answer from a store in memory. */
 export function handlers(host: DoorHost): Served[] {
-  const { server } = host;
+  const { server, network } = host;
   const { KV, Lease, Watch, Cluster, Maintenance } = methods;
-  const call = <Request, Response>(
-    method: Method<Request, Response>,
-    answer: (request: Request) => Response,
-    isWrite = true,
-  ): Served => ({ method, handle: unary(host, method, answer, isWrite) });
+  const call = caller(host);
   return [
-    call(KV.range, (request) => server.range(request), false),
-    call(KV.put, (request) => server.put(request)),
-    call(KV.deleteRange, (request) => server.deleteRange(request)),
-    call(KV.txn, (request) => server.txn(request)),
-    call(KV.compact, (request) => server.compact(request)),
-    call(Lease.grant, (request) => server.grant(request)),
-    call(Lease.revoke, (request) => server.revoke(request)),
-    call(Lease.timeToLive, (request) => server.timeToLive(request)),
-    call(Lease.leases, () => server.listLeases()),
-    call(Cluster.memberList, () => server.memberList()),
-    call(Maintenance.status, () => server.status()),
-    call(Maintenance.alarm, (request) => server.alarm(request)),
-    call(Maintenance.defragment, () => server.defragment()),
+    call(KV.range, (request, client) => server.range(request, client), "range", false),
+    call(KV.put, (request, client) => server.put(request, client), "txn"),
+    call(KV.deleteRange, (request, client) => server.deleteRange(request, client), "txn"),
+    call(KV.txn, (request, client) => server.txn(request, client), "txn"),
+    call(KV.compact, (request, client) => server.compact(request, client)),
+    call(Lease.grant, (request, client) => server.grant(request, client), "grant"),
+    call(Lease.revoke, (request, client) => server.revoke(request, client), "revoke"),
+    call(Lease.timeToLive, (request, client) => server.timeToLive(request, client)),
+    call(Lease.leases, (_request, client) => server.listLeases(client)),
+    call(Cluster.memberList, (_request, client) => server.memberList(client)),
+    call(Maintenance.status, (_request, client) => server.status(client)),
+    call(Maintenance.alarm, (request, client) => server.alarm(request, client)),
+    call(Maintenance.defragment, (_request, client) => server.defragment(client)),
+    ...authHandlers(host),
     {
       method: Lease.keepAlive,
-      handle: duplex(host, Lease.keepAlive, (emit) => ({
-        receive: (request) => emit(server.renew(request)),
+      handle: duplex(host, Lease.keepAlive, "keepAlive", (emit, metadata) => ({
+        receive: (request) => {
+          if (network.takeDrop("renew")) return;
+          const answer = server.renew(request, clientOf(metadata));
+          if (!network.takeLoss("renew")) emit(answer);
+        },
         close: () => {},
         endsWithClient: true,
       })),
@@ -47,8 +51,9 @@ export function handlers(host: DoorHost): Served[] {
       handle: duplex(
         host,
         Watch.watch,
-        (emit) => {
-          const watches = server.openWatch(emit);
+        "watch",
+        (emit, metadata) => {
+          const watches = server.openWatch(emit, clientOf(metadata));
           return {
             receive: (request) => watches.receive(request),
             close: () => watches.close(),
@@ -59,4 +64,45 @@ export function handlers(host: DoorHost): Served[] {
       ),
     },
   ];
+}
+
+function authHandlers(host: DoorHost): Served[] {
+  const auth = host.server.authServer;
+  const { Auth } = methods;
+  const call = caller(host);
+  return [
+    call(Auth.enable, (_request, client) => auth.enable(client)),
+    call(Auth.disable, (_request, client) => auth.disable(client)),
+    call(Auth.status, (_request, client) => auth.status(client)),
+    call(Auth.authenticate, (request, client) => auth.authenticate(request, client)),
+    call(Auth.userAdd, (request, client) => auth.userAdd(request, client)),
+    call(Auth.userGet, (request, client) => auth.userGet(request, client)),
+    call(Auth.userList, (_request, client) => auth.userList(client)),
+    call(Auth.userDelete, (request, client) => auth.userDelete(request, client)),
+    call(Auth.userChangePassword, (request, client) => auth.userChangePassword(request, client)),
+    call(Auth.userGrantRole, (request, client) => auth.userGrantRole(request, client)),
+    call(Auth.userRevokeRole, (request, client) => auth.userRevokeRole(request, client)),
+    call(Auth.roleAdd, (request, client) => auth.roleAdd(request, client)),
+    call(Auth.roleGet, (request, client) => auth.roleGet(request, client)),
+    call(Auth.roleList, (_request, client) => auth.roleList(client)),
+    call(Auth.roleDelete, (request, client) => auth.roleDelete(request, client)),
+    call(Auth.roleGrantPermission, (request, client) => auth.roleGrantPermission(request, client)),
+    call(Auth.roleRevokePermission, (request, client) => auth.roleRevokePermission(request, client)),
+  ];
+}
+
+/** Makes the handlers of calls; `answer` is told who calls. */
+function caller(host: DoorHost) {
+  return <Request, Response>(
+    method: Method<Request, Response>,
+    answer: (request: Request, client: Client) => Response,
+    verb?: AnswerVerb,
+    isWrite = true,
+  ): Served => ({
+    method,
+    handle: unary(host, method, (request, metadata) => answer(request, clientOf(metadata)), {
+      verb,
+      isWrite,
+    }),
+  });
 }

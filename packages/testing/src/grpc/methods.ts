@@ -1,3 +1,4 @@
+import * as auth from "./messages-auth.js";
 import * as cluster from "./messages-cluster.js";
 import * as kv from "./messages-kv.js";
 import * as lease from "./messages-lease.js";
@@ -70,5 +71,32 @@ export const methods = {
     status: method("Maintenance/Status", cluster.empty, cluster.statusResponse),
     alarm: method("Maintenance/Alarm", cluster.alarmRequest, cluster.alarmResponse),
     defragment: method("Maintenance/Defragment", cluster.empty, kv.headerResponse),
+  },
+  Auth: {
+    enable: method("Auth/AuthEnable", cluster.empty, kv.headerResponse),
+    disable: method("Auth/AuthDisable", cluster.empty, kv.headerResponse),
+    status: method("Auth/AuthStatus", cluster.empty, auth.authStatusResponse),
+    authenticate: method("Auth/Authenticate", auth.authenticateRequest, auth.authenticateResponse),
+    userAdd: method("Auth/UserAdd", auth.userAddRequest, kv.headerResponse),
+    userGet: method("Auth/UserGet", auth.nameRequest, auth.namesResponse),
+    userList: method("Auth/UserList", cluster.empty, auth.namesResponse),
+    userDelete: method("Auth/UserDelete", auth.nameRequest, kv.headerResponse),
+    userChangePassword: method("Auth/UserChangePassword", auth.userChangePasswordRequest, kv.headerResponse),
+    userGrantRole: method("Auth/UserGrantRole", auth.userRoleRequest, kv.headerResponse),
+    userRevokeRole: method("Auth/UserRevokeRole", auth.userRoleRequest, kv.headerResponse),
+    roleAdd: method("Auth/RoleAdd", auth.nameRequest, kv.headerResponse),
+    roleGet: method("Auth/RoleGet", auth.nameRequest, auth.roleGetResponse),
+    roleList: method("Auth/RoleList", cluster.empty, auth.namesResponse),
+    roleDelete: method("Auth/RoleDelete", auth.nameRequest, kv.headerResponse),
+    roleGrantPermission: method(
+      "Auth/RoleGrantPermission",
+      auth.roleGrantPermissionRequest,
+      kv.headerResponse,
+    ),
+    roleRevokePermission: method(
+      "Auth/RoleRevokePermission",
+      auth.roleRevokePermissionRequest,
+      kv.headerResponse,
+    ),
   },
 } as const;

@@ -20,6 +20,12 @@ export interface Behaviour {
   readonly servesStaleReads: boolean;
   /** What a renewal of a lease that is gone is answered: -1 by `etcd grpc-proxy`. */
   readonly missingLeaseTtl: 0 | -1;
+  /**
+   * The version whose authentication it has. Before 3.5.28 leases, alarms, status and members are anybody's, and
+   * inner transactions are not checked (CVE-2026-33413, CVE-2026-33343), nor, before 3.5.30, what a put in a
+   * transaction reads. 3.4 refuses a wrong token even while authentication is off.
+   */
+  readonly auth: "3.4.23" | "3.5.16" | "3.5.30";
   /** Answers to alarm requests have no header, and the alarm "none" can be raised (3.4). */
   readonly hasBareAlarms: boolean;
 }
@@ -33,6 +39,7 @@ const etcd35: Behaviour = {
   replaysHistory: false,
   servesStaleReads: false,
   missingLeaseTtl: 0,
+  auth: "3.5.30",
   hasBareAlarms: false,
 };
 
@@ -49,9 +56,16 @@ export const behaviours = {
     progress: "at-once",
     refusesNegativeStart: false,
     losesDeletes: true,
+    auth: "3.4.23",
     hasBareAlarms: true,
   },
-  "3.5.16": { ...etcd35, version: "3.5.16", progress: "in-step", refusesNegativeStart: false },
+  "3.5.16": {
+    ...etcd35,
+    version: "3.5.16",
+    progress: "in-step",
+    refusesNegativeStart: false,
+    auth: "3.5.16",
+  },
   "3.5.30": etcd35,
 } as const satisfies Readonly<Record<string, Behaviour>>;
 

@@ -7,12 +7,14 @@ import type {
   WatchRequest,
 } from "@sd/core";
 
-/** What a client asked, by verb: four calls, the opening of two kinds of stream, and what is sent on them. */
+/** What a client asked, by verb: five calls, the opening of two kinds of stream, and what is sent on them. */
 export interface Requests {
   readonly range: RangeRequest;
   readonly txn: TxnRequest;
   readonly grant: GrantRequest;
   readonly revoke: { readonly id: LeaseId };
+  /** A token is asked for. The password is not kept. */
+  readonly authenticate: { readonly username: string };
   /** A stream of renewals is opened. */
   readonly keepAlive: undefined;
   /** A stream of watches is opened. */

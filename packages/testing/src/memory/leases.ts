@@ -58,6 +58,11 @@ export class Leases implements LeaseBinding {
     return { ttl: Math.floor(leftMs / 1000), grantedTtl: lease.ttlSeconds, keys: [...lease.keys].sort() };
   }
 
+  /** The keys of a lease in their order; none if there is no such lease. */
+  keysOf(id: bigint): readonly KeyText[] {
+    return [...(this.#leases.get(id)?.keys ?? [])].sort();
+  }
+
   /** An id that no lease has. Too big for a `number`, as etcd's are. */
   freeId(): bigint {
     while (this.#leases.has(this.#nextId)) this.#nextId += 1n;

@@ -9,6 +9,8 @@ import type {
 } from "@sd/core";
 import { AlarmAction, AlarmType } from "./api/cluster.js";
 import { EMPTY } from "./api/kv.js";
+import { MemoryAuth } from "./auth/memory-auth.js";
+import { AuthenticatedTransport, type Credentials } from "./authenticated-transport.js";
 import type { Behaviour } from "./behaviour.js";
 import type { AnswerVerb, Call, RequestVerb, Verb } from "./calls.js";
 import { HeldMessages } from "./held-messages.js";
@@ -17,9 +19,17 @@ import { MemoryServer, type MemoryServerOptions } from "./memory-server.js";
 import { MemoryTransport } from "./memory-transport.js";
 import { Network } from "./network.js";
 import { toRange } from "./port.js";
+import { sessionOf } from "./session.js";
 
 /** How a `MemoryEtcd` differs from the default. */
 export type MemoryEtcdOptions = MemoryServerOptions;
+
+/** How a client in this process differs from the default. */
+export interface TransportOptions {
+  readonly clock?: Clock | undefined;
+  /** Who it is. Default: nobody, which is enough while authentication is off. */
+  readonly auth?: Credentials | undefined;
+}
 
 /** What a door to a store works on. */
 export interface DoorHost {
@@ -67,27 +77,35 @@ export class MemoryEtcd {
   readonly #held = new HeldMessages();
   readonly #streams = new Set<object>();
   readonly #calls: Call[] = [];
-  readonly #transports: MemoryTransport[] = [];
+  readonly #transports: EtcdTransport[] = [];
   readonly #doors = new Set<Door>();
+  /** Users and roles, and whether clients must say who they are; at first they need not. */
+  readonly auth: MemoryAuth;
 
   constructor(options: MemoryEtcdOptions = {}) {
     this.#server = new MemoryServer(options);
+    this.auth = new MemoryAuth(this.#server.auth, this.#server.guard);
   }
 
-  /** A new client of this store. Its timeouts run on `clock`, by default the store's. */
-  transport({ clock = this.#server.clock }: { readonly clock?: Clock } = {}): EtcdTransport {
+  /**
+   * A new client of this store. Its timeouts run on `clock`, by default the store's. With `auth` it authenticates
+   * when it has to, as the adapter to a real etcd does.
+   */
+  transport({ clock = this.#server.clock, auth }: TransportOptions = {}): EtcdTransport {
     const client = this.#transports.length + 1;
-    const transport = new MemoryTransport(
-      {
-        server: this.#server,
-        network: this.#network,
-        held: this.#held,
-        streams: this.#streams,
-        log: (verb, request) =>
-          void this.#calls.push({ verb, request, client, at: this.#server.clock.now() }),
-      },
-      clock,
-    );
+    const open = (token: string | undefined): MemoryTransport =>
+      new MemoryTransport(
+        {
+          server: sessionOf(this.#server, { token }),
+          network: this.#network,
+          held: this.#held,
+          streams: this.#streams,
+          log: (verb, request) =>
+            void this.#calls.push({ verb, request, client, at: this.#server.clock.now() }),
+        },
+        clock,
+      );
+    const transport = auth ? new AuthenticatedTransport(auth, open) : open(undefined);
     this.#transports.push(transport);
     return transport;
   }
@@ -164,6 +182,11 @@ export class MemoryEtcd {
     this.#server.revoke({ id });
   }
 
+  /** Ends the tokens of all users, as if they had not been used for their TTL. */
+  expireTokens(): void {
+    this.#server.auth.tokens.endAll();
+  }
+
   /** Forgets the history before `revision`. @throws SdError as etcd does. */
   compact(revision: number): void {
     this.#server.store.compact(revision);
@@ -230,7 +253,7 @@ export class MemoryEtcd {
 
   /** Comes back with its data after `kill()`: every lease has its full TTL again, as after an election. */
   restart(): void {
-    this.#server.elect();
+    this.#server.restart();
     this.#server.leases.resume();
     this.accept();
   }
@@ -246,7 +269,11 @@ export class MemoryEtcd {
     this.#server.wipe(newCluster);
   }
 
-  /** Fails the next request of this kind before it reaches etcd. A dropped renewal is only not answered. */
+  /**
+   * Fails the next request of this kind before it reaches etcd. A dropped renewal is only not answered.
+   *
+   * Other clients' puts and deletes count as `txn`.
+   */
   dropNextRequest(verb: RequestVerb): void {
     this.#network.dropNext(verb);
   }

@@ -1,9 +1,13 @@
 import { type Clock, type Header, type KeyValue, systemClock } from "@sd/core";
 import { Alarms, alarmText } from "./alarms.js";
-import type * as cluster from "./api/cluster.js";
+import * as cluster from "./api/cluster.js";
 import type * as kv from "./api/kv.js";
 import type * as lease from "./api/lease.js";
 import type { WatchResponse } from "./api/watch.js";
+import { AuthServer } from "./auth/auth-server.js";
+import { AuthStore } from "./auth/auth-store.js";
+import { type Client, Guard } from "./auth/guard.js";
+import { SimpleTokens } from "./auth/simple-tokens.js";
 import { type Behaviour, behaviours, type EtcdVersion } from "./behaviour.js";
 import { checkDelete, checkPut, checkTxn } from "./check-txn.js";
 import { keyBytes, keyRange, keyText } from "./keys.js";
@@ -11,7 +15,7 @@ import { Leases } from "./leases.js";
 import { checkRange, runRange } from "./range.js";
 import { refusal } from "./refusals.js";
 import { Store, type View } from "./store.js";
-import { checkPath, choosePath, costsSpace, runDelete, runPath, runPut } from "./transactions.js";
+import { checkPath, choosePath, costsSpace, isReadOnly, runDelete, runPath, runPut } from "./transactions.js";
 import { type WatchHost, WatchServer } from "./watch-server.js";
 
 /** How an in-memory etcd differs from the default. */
@@ -28,6 +32,8 @@ export interface MemoryServerOptions {
   readonly catchUpDelayMs?: number | undefined;
   /** How often a quiet watch is told the revision, if it has asked for that. Default 600000, as etcd's. */
   readonly progressIntervalMs?: number | undefined;
+  /** How long a token of its authentication lasts after its last use. Default 300, as etcd's. */
+  readonly authTokenTtlSeconds?: number | undefined;
   /** Short for `behaviour: { progress: "at-once" }`. */
   readonly progressAheadOfEvents?: boolean | undefined;
 }
@@ -36,13 +42,20 @@ export interface MemoryServerOptions {
 const CLUSTER_ID = 0xcdf8_1819_4e3a_8c8bn;
 const MEMBER_ID = 0x8e9e_05c5_2164_694dn;
 
-/** etcd's calls, answered at once from memory; the network between is someone else's. */
+/**
+ * etcd's calls, answered at once from memory; the network between is someone else's.
+ *
+ * A call names its client, which may or may not do what it asks; without one it is a test's, and trusted.
+ */
 export class MemoryServer implements WatchHost {
   readonly clock: Clock;
   readonly catchUpDelayMs: number;
   readonly progressIntervalMs: number;
   readonly leases: Leases;
   readonly alarms = new Alarms();
+  readonly auth: AuthStore;
+  readonly guard: Guard;
+  readonly authServer: AuthServer;
   /** Where clients reach it, as `MemberList` tells. */
   readonly clientUrls: string[] = [];
   #behaviour: Behaviour;
@@ -61,6 +74,10 @@ export class MemoryServer implements WatchHost {
     this.leases = new Leases(this.clock, options.minTtlSeconds ?? 2, (id) => void this.revoke({ id }));
     this.#store = new Store(this.leases);
     this.#staleRevision = this.#store.revision;
+    const tokens = new SimpleTokens(this.clock, options.authTokenTtlSeconds ?? 300);
+    this.auth = new AuthStore(tokens, () => this.#behaviour);
+    this.guard = new Guard(this);
+    this.authServer = new AuthServer(this);
   }
 
   get store(): Store {
@@ -82,38 +99,46 @@ export class MemoryServer implements WatchHost {
     return { clusterId: this.#clusterId, memberId: MEMBER_ID, revision, raftTerm: this.#raftTerm };
   }
 
-  range(request: kv.RangeRequest): kv.RangeResponse {
+  range(request: kv.RangeRequest, client?: Client): kv.RangeResponse {
     checkRange(request);
+    this.guard.read(this.guard.reader(client), request);
     return this.#headed(runRange(this.#readView(), request));
   }
 
-  put(request: kv.PutRequest): kv.PutResponse {
+  put(request: kv.PutRequest, client?: Client): kv.PutResponse {
     checkPut(request);
+    const caller = this.guard.writer(client);
     this.#checkSpace();
+    this.guard.put(caller, request);
     if (request.lease !== 0n && !this.leases.has(request.lease)) throw refusal("leaseNotFound");
     return this.#headed(this.#store.write((writer) => runPut(writer, request)));
   }
 
-  deleteRange(request: kv.DeleteRangeRequest): kv.DeleteRangeResponse {
+  deleteRange(request: kv.DeleteRangeRequest, client?: Client): kv.DeleteRangeResponse {
     checkDelete(request);
+    this.guard.deleteRange(this.guard.writer(client), request);
     return this.#headed(this.#store.write((writer) => runDelete(writer, request)));
   }
 
-  txn(request: kv.TxnRequest): kv.TxnResponse {
+  txn(request: kv.TxnRequest, client?: Client): kv.TxnResponse {
     checkTxn(request);
+    const caller = isReadOnly(request) ? this.guard.reader(client) : this.guard.writer(client);
     if (costsSpace(request)) this.#checkSpace();
+    this.guard.txn(caller, request);
     const path = choosePath(this.#store, request);
     checkPath(this.#store, this.leases, path);
     const response = this.#store.write((writer) => runPath(writer, path));
     return { ...response, header: this.header() };
   }
 
-  compact({ revision }: kv.CompactionRequest): kv.HeaderResponse {
+  compact({ revision }: kv.CompactionRequest, client?: Client): kv.HeaderResponse {
+    this.guard.compact(client);
     this.#store.compact(revision);
     return { header: this.header() };
   }
 
-  grant(request: lease.LeaseGrantRequest): lease.LeaseGrantResponse {
+  grant(request: lease.LeaseGrantRequest, client?: Client): lease.LeaseGrantResponse {
+    this.guard.somebody(this.guard.reader(client));
     this.#checkSpace();
     const id = request.id === 0n ? this.leases.freeId() : request.id;
     const ttl = this.leases.grant(id, request.ttl);
@@ -121,7 +146,9 @@ export class MemoryServer implements WatchHost {
   }
 
   /** Ends a lease and deletes its keys, in one revision. */
-  revoke({ id }: lease.LeaseRequest): kv.HeaderResponse {
+  revoke({ id }: lease.LeaseRequest, client?: Client): kv.HeaderResponse {
+    this.guard.somebody(this.guard.reader(client));
+    this.guard.lease(this.guard.writer(client), id, "write");
     const keys = this.leases.remove(id);
     this.#store.write((writer) => {
       for (const key of keys) writer.delete(keyRange(keyBytes(key)));
@@ -129,33 +156,39 @@ export class MemoryServer implements WatchHost {
     return { header: this.header() };
   }
 
-  renew({ id }: lease.LeaseRequest): lease.LeaseKeepAliveResponse {
+  renew({ id }: lease.LeaseRequest, client?: Client): lease.LeaseKeepAliveResponse {
+    this.guard.renew(client, id);
     const { renewsDeadLeases, missingLeaseTtl } = this.#behaviour;
     const living = this.leases.renew(id);
     const dead = renewsDeadLeases ? this.leases.endedTtl(id) : undefined;
     return { header: this.header(), id, ttl: living || (dead ?? missingLeaseTtl) };
   }
 
-  timeToLive({ id, keys }: lease.LeaseTimeToLiveRequest): lease.LeaseTimeToLiveResponse {
+  timeToLive(request: lease.LeaseTimeToLiveRequest, client?: Client): lease.LeaseTimeToLiveResponse {
+    this.guard.timeToLive(client, request);
+    const { id, keys } = request;
     const known = this.leases.timeToLive(id) ?? { ttl: -1, grantedTtl: 0, keys: [] };
     return { header: this.header(), id, ...known, keys: keys ? known.keys.map(keyBytes) : [] };
   }
 
-  listLeases(): lease.LeaseLeasesResponse {
+  listLeases(client?: Client): lease.LeaseLeasesResponse {
+    this.guard.listLeases(client);
     return { header: this.header(), leases: this.leases.byExpiry.map((id) => ({ id })) };
   }
 
-  openWatch(emit: (response: WatchResponse) => void): WatchServer {
-    return new WatchServer(this, emit);
+  openWatch(emit: (response: WatchResponse) => void, client?: Client): WatchServer {
+    return new WatchServer(this, emit, (request) => this.guard.watchRefusal(client, request));
   }
 
-  memberList(): cluster.MemberListResponse {
+  memberList(client?: Client): cluster.MemberListResponse {
+    this.guard.members(client);
     const peerUrls = ["http://127.0.0.1:2380"];
     const member = { id: MEMBER_ID, name: "memory", peerUrls, clientUrls: this.clientUrls, isLearner: false };
     return { header: this.header(0), members: [member] };
   }
 
-  status(): cluster.StatusResponse {
+  status(client?: Client): cluster.StatusResponse {
+    this.guard.status(client);
     const index = BigInt(this.#store.revision) + 3n;
     const size = 20_480;
     return {
@@ -172,14 +205,17 @@ export class MemoryServer implements WatchHost {
     };
   }
 
-  alarm(request: cluster.AlarmRequest): cluster.AlarmResponse {
+  alarm(request: cluster.AlarmRequest, client?: Client): cluster.AlarmResponse {
+    this.guard.alarm(client, request);
     const { hasBareAlarms } = this.#behaviour;
     const alarms = this.alarms.handle(request, hasBareAlarms);
+    if (request.action !== cluster.AlarmAction.get) this.guard.isBypassed = this.alarms.isFull;
     return { header: hasBareAlarms ? NO_HEADER : this.header(), alarms };
   }
 
   /** There is nothing to be compacted on a disk. */
-  defragment(): kv.HeaderResponse {
+  defragment(client?: Client): kv.HeaderResponse {
+    this.guard.defragment(client);
     return { header: NO_HEADER };
   }
 
@@ -193,10 +229,19 @@ export class MemoryServer implements WatchHost {
     this.leases.renewAll();
   }
 
+  /** Forgets what etcd keeps in its process only, and begins a new term. */
+  restart(): void {
+    this.auth.tokens.endAll();
+    this.guard.isBypassed = false;
+    this.elect();
+  }
+
   /** Begins again with an empty store at revision 1, with the same ids or as another cluster. */
   wipe(newCluster: boolean): void {
     this.leases.clear();
     this.alarms.clear();
+    this.auth.clear();
+    this.guard.isBypassed = false;
     this.#store = new Store(this.leases);
     this.#staleRevision = this.#store.revision;
     this.#raftTerm = 2n;

@@ -4,6 +4,7 @@ import { MEMORY_ENDPOINT } from "./refusals.js";
 
 /** etcd's end of a stream. */
 export interface StreamServer<Request> {
+  /** Throws the SdError with which the stream is to end. */
   receive(request: Request): void;
   close(): void;
 }
@@ -46,7 +47,12 @@ export class MemoryStream<Request, Response> implements DuplexStream<Request>, L
     if (this.#isOver) return;
     this.#hooks.onSend(request);
     this.#network.post(() => {
-      if (!this.#isOver) this.#server.receive(request);
+      if (this.#isOver) return;
+      try {
+        this.#server.receive(request);
+      } catch (error) {
+        this.#network.post(() => this.fail(error as SdError));
+      }
     });
   }
 

@@ -19,19 +19,20 @@ import {
   type WatchResponse,
   waitFor,
 } from "@sd/core";
+import type { AuthenticateRequest } from "./api/auth.js";
 import type { AnswerVerb, Requests, RequestVerb, Verb } from "./calls.js";
 import type { HeldMessages } from "./held-messages.js";
-import type { MemoryServer } from "./memory-server.js";
 import { MemoryStream } from "./memory-stream.js";
 import { connectionRefused, connectionReset, type Link, type Network } from "./network.js";
 import { fromLease, fromTxn, fromWatch, toRange, toTxn, toWatch } from "./port.js";
 import { transportError } from "./refusals.js";
+import type { Session } from "./session.js";
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 
-/** What the transports of one store share. */
+/** What the transports of one store share, but for the first. */
 export interface MemoryTransportHost {
-  readonly server: MemoryServer;
+  readonly server: Session;
   readonly network: Network;
   readonly held: HeldMessages;
   /** The open streams of all clients. */
@@ -51,6 +52,11 @@ export class MemoryTransport implements EtcdTransport {
     this.#clock = clock;
   }
 
+  /** No call is under way, and no stream open. */
+  get isIdle(): boolean {
+    return this.#links.size === 0;
+  }
+
   range(request: RangeRequest, options?: CallOptions): Promise<RangeResponse> {
     return this.#call("range", request, () => this.#host.server.range(toRange(request)), options);
   }
@@ -67,6 +73,13 @@ export class MemoryTransport implements EtcdTransport {
 
   revoke(id: LeaseId, options?: CallOptions): Promise<RevokeResponse> {
     return this.#call("revoke", { id }, () => this.#host.server.revoke({ id }), options);
+  }
+
+  /** Asks for a token. */
+  authenticate(request: AuthenticateRequest, options?: CallOptions): Promise<string> {
+    const { authServer } = this.#host.server;
+    const asked = { username: request.name };
+    return this.#call("authenticate", asked, () => authServer.authenticate(request, {}).token, options);
   }
 
   keepAlive(

@@ -18,10 +18,32 @@ const refusals = {
   leaseTtlTooLarge: [11, "etcdserver: too large lease TTL"],
   compacted: [11, "etcdserver: mvcc: required revision has been compacted"],
   futureRevision: [11, "etcdserver: mvcc: required revision is a future revision"],
+  rootUserMissing: [9, "etcdserver: root user does not exist"],
+  rootRoleMissing: [9, "etcdserver: root user does not have root role"],
+  userExists: [9, "etcdserver: user name already exists"],
+  userEmpty: [3, "etcdserver: user name is empty"],
+  userNotFound: [9, "etcdserver: user name not found"],
+  roleExists: [9, "etcdserver: role name already exists"],
+  roleNotFound: [9, "etcdserver: role name not found"],
+  roleEmpty: [3, "etcdserver: role name is empty"],
+  roleNotGranted: [9, "etcdserver: role is not granted to the user"],
+  permissionNotGiven: [3, "etcdserver: permission not given"],
+  permissionNotGranted: [9, "etcdserver: permission is not granted to the role"],
+  permissionDenied: [7, "etcdserver: permission denied"],
+  authFailed: [3, "etcdserver: authentication failed, invalid user ID or password"],
+  authNotEnabled: [9, "etcdserver: authentication is not enabled"],
+  authOldRevision: [3, "etcdserver: revision of auth store is old"],
+  invalidToken: [16, "etcdserver: invalid auth token"],
+  invalidAuthManagement: [3, "etcdserver: invalid auth management"],
+  noPasswordUser: [2, "auth: authentication failed, password was given for no password user"],
+  noAuthStatus: [12, "unknown method AuthStatus for service etcdserverpb.Auth"],
 } as const satisfies Record<string, readonly [number, string]>;
 
+/** Why etcd refuses. */
+export type Refusal = keyof typeof refusals;
+
 /** The error with which etcd refuses a request. */
-export function refusal(reason: keyof typeof refusals): SdError {
+export function refusal(reason: Refusal): SdError {
   const [status, message] = refusals[reason];
   return transportError(status, message);
 }

@@ -6,6 +6,7 @@ import {
   CompareTarget,
   type DeleteRangeRequest,
   EMPTY,
+  PLAIN_RANGE,
   type PutRequest,
   type RangeRequest,
   type TxnRequest,
@@ -34,23 +35,7 @@ function filled<Request extends object>(defaults: Request, given: Loose<Request>
   return { ...defaults, ...Object.fromEntries(entries) };
 }
 
-const noRange: RangeRequest = {
-  key: EMPTY,
-  rangeEnd: EMPTY,
-  limit: 0,
-  revision: 0,
-  sortOrder: 0,
-  sortTarget: 0,
-  serializable: false,
-  keysOnly: false,
-  countOnly: false,
-  minModRevision: 0,
-  maxModRevision: 0,
-  minCreateRevision: 0,
-  maxCreateRevision: 0,
-};
-
-export const range = (given: Loose<RangeRequest> = {}): RangeRequest => filled(noRange, given);
+export const range = (given: Loose<RangeRequest> = {}): RangeRequest => filled(PLAIN_RANGE, given);
 
 const noPut: PutRequest = {
   key: EMPTY,

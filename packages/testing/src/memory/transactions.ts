@@ -103,3 +103,8 @@ export function runDelete(
 export function costsSpace({ success, failure }: TxnRequest): boolean {
   return [...success, ...failure].some(({ put }) => put !== undefined);
 }
+
+/** Whether it can only read, whichever branch runs. Inner transactions count as writes. */
+export function isReadOnly({ success, failure }: TxnRequest): boolean {
+  return [...success, ...failure].every(({ range }) => range !== undefined);
+}

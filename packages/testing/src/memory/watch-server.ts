@@ -29,15 +29,22 @@ const NO_WATCH = -1n;
 export class WatchServer {
   readonly #host: WatchHost;
   readonly #emit: (response: WatchResponse) => void;
+  readonly #refusal: (request: WatchCreateRequest) => string | undefined;
   readonly #watchers = new Map<bigint, Watcher>();
   readonly #subscription: Disposable;
   #nextId = 0n;
   #catchUpTimer: Timer | undefined;
   #progressTimer: Timer | undefined;
 
-  constructor(host: WatchHost, emit: (response: WatchResponse) => void) {
+  /** @param refusal why a watch is not permitted; `undefined` if it is. */
+  constructor(
+    host: WatchHost,
+    emit: (response: WatchResponse) => void,
+    refusal: (request: WatchCreateRequest) => string | undefined,
+  ) {
     this.#host = host;
     this.#emit = emit;
+    this.#refusal = refusal;
     this.#subscription = host.store.log.subscribe((revision, events) => this.#publish(revision, events));
   }
 
@@ -74,10 +81,13 @@ export class WatchServer {
     if (request.progressNotify) this.#scheduleProgress();
   }
 
-  #problem({ startRevision, watchId }: WatchCreateRequest, isEmpty: boolean): string | undefined {
+  #problem(request: WatchCreateRequest, isEmpty: boolean): string | undefined {
+    const { startRevision, watchId } = request;
     if (startRevision < 0 && this.#host.behaviour.refusesNegativeStart) {
       return "etcdserver: mvcc: required revision has been compacted";
     }
+    const denial = this.#refusal(request);
+    if (denial !== undefined) return denial;
     if (isEmpty) return "mvcc: watcher range is empty";
     if (watchId !== 0n && this.#watchers.has(watchId))
       return "mvcc: duplicate watch ID provided on the WatchStream";

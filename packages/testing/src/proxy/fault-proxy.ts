@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import type { LaneFault } from "./lane.js";
+import { invalidArgument, type Random } from "@sd/core";
+import { SeededRandom } from "../random/seeded-random.js";
+import { Conditions, type LaneFault } from "./conditions.js";
 import {
   Connection,
   type ConnectionHost,
@@ -11,37 +13,40 @@ import {
 export interface FaultProxyOptions {
   /** The address of a server, like `http://127.0.0.1:2379`. */
   readonly target: string;
+  /** What the jitter draws from. Default: a `SeededRandom(1)`. */
+  readonly random?: Random;
 }
 
 /** Sees the bytes that the target sends, before they are forwarded. */
 export type DownstreamListener = (chunk: Uint8Array, connection: ProxiedConnection) => void;
 
-const noFault = (): LaneFault => ({ isBlackholed: false, isSliced: false, delayMs: 0 });
-
 /**
  * A TCP proxy on a loopback port whose faults are switched while it runs.
  *
- * Faults add up until `pass()`. Dispose it: it drops all connections.
+ * Faults add up until `pass()`, and hold for open connections and new ones unless said otherwise. Bytes that are
+ * forwarded are never reordered. Of each direction of a connection it holds a megabyte at most; then the sender
+ * waits. Dispose it: it drops all connections.
  */
 export class FaultProxy {
   /** Where clients connect instead of the target: the same scheme, another port. */
   readonly endpoint: string;
-  readonly #target: { readonly host: string; readonly port: number };
+  readonly #target: Target;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
   readonly #listeners = new Set<{ readonly call: DownstreamListener }>();
-  readonly #faults = { up: noFault(), down: noFault() };
+  readonly #conditions = { up: new Conditions(), down: new Conditions() };
   readonly #host: ConnectionHost;
   #mode: "pass" | "refuse" | "tarpit" = "pass";
   #budget: { readonly direction: Direction; bytes: number } | undefined;
   #accepted = 0;
 
-  private constructor(target: URL, server: Server, port: number) {
-    this.endpoint = `${target.protocol}//127.0.0.1:${port}`;
-    this.#target = { host: target.hostname, port: Number(target.port) };
+  private constructor(target: Target, random: Random, server: Server, port: number) {
+    this.endpoint = `${target.scheme}://127.0.0.1:${port}`;
+    this.#target = target;
     this.#server = server;
     this.#host = {
-      faults: this.#faults,
+      conditions: this.#conditions,
+      chance: () => random.next(),
       inspect: (direction, chunk, connection) => this.#inspect(direction, chunk, connection),
       onCut: (connection) => connection.reset(),
       onClose: (connection) => void this.#connections.delete(connection),
@@ -49,14 +54,17 @@ export class FaultProxy {
     server.on("connection", (socket) => this.#accept(socket));
   }
 
-  /** Listens on a free port. The target need not run yet. */
-  static async start({ target }: FaultProxyOptions): Promise<FaultProxy> {
-    const url = new URL(target);
-    if (url.port === "") throw new Error(`target must have a port, got ${target}`);
+  /**
+   * Listens on a free port. The target need not run yet.
+   *
+   * @throws SdError `SD_INVALID_ARGUMENT`
+   */
+  static async start({ target, random = new SeededRandom(1) }: FaultProxyOptions): Promise<FaultProxy> {
+    const parsed = parseTarget(target);
     const server = createServer({ allowHalfOpen: true, noDelay: true }).listen(0, "127.0.0.1");
     await once(server, "listening");
     const address = server.address();
-    return new FaultProxy(url, server, typeof address === "object" && address ? address.port : 0);
+    return new FaultProxy(parsed, random, server, typeof address === "object" && address ? address.port : 0);
   }
 
   /** How many clients are connected, as far as the proxy can tell: it does not see an end that is black-holed. */
@@ -70,16 +78,17 @@ export class FaultProxy {
   }
 
   /**
-   * Back to normal, for new connections and for those that forward.
+   * Back to normal, for new connections and for those that forward. What waits is forwarded at once.
    *
-   * What was black-holed stays lost; later bytes of the same connection are forwarded again. A connection
-   * that was taken by `tarpit()` stays stuck until `reset()`.
+   * What was black-holed stays lost; later bytes of the same connection are forwarded again. A direction that
+   * `halfClose()` has ended stays ended, and a connection that was taken by `tarpit()` stays stuck, until
+   * `reset()`.
    */
   pass(): void {
     this.#mode = "pass";
     this.#budget = undefined;
-    Object.assign(this.#faults.up, noFault());
-    Object.assign(this.#faults.down, noFault());
+    this.#conditions.up.clear();
+    this.#conditions.down.clear();
   }
 
   /** New connections are reset as soon as they are accepted. Open ones stay. */
@@ -102,6 +111,9 @@ export class FaultProxy {
    * that carried the last of them. The receiver has time to read it. 0: resets at the next byte.
    */
   resetAfterBytes(bytes: number, direction: Direction = "down"): void {
+    if (!Number.isSafeInteger(bytes) || bytes < 0)
+      throw invalidArgument("bytes", "a whole number from 0", bytes);
+    checkDirection(direction, oneWay);
     this.#budget = { direction, bytes };
   }
 
@@ -110,9 +122,32 @@ export class FaultProxy {
     this.#fault(direction, { isBlackholed: true });
   }
 
+  /**
+   * Ends one direction by FIN, as if its sender had: what it sends from now on is dropped. The other direction
+   * goes on. New connections are ended so as soon as they are open, until `pass()`.
+   */
+  halfClose(direction: Direction): void {
+    checkDirection(direction, oneWay);
+    this.#fault(direction, { isEnded: true });
+  }
+
   /** Forwards each chunk `ms` later, in order. */
   delay(ms: number, direction: Direction | "both" = "both"): void {
-    this.#fault(direction, { delayMs: ms });
+    this.#fault(direction, { delayMs: milliseconds(ms) });
+  }
+
+  /** Lets each chunk wait up to `ms` more than `delay()` says, by chance; a later chunk still comes later. */
+  jitter(ms: number, direction: Direction | "both" = "both"): void {
+    this.#fault(direction, { jitterMs: milliseconds(ms) });
+  }
+
+  /**
+   * Forwards at most so much, in each direction that is named and for all connections together, in pieces of
+   * 20 ms. After a pause 50 ms' worth may come at once.
+   */
+  limitBandwidth(bytesPerSecond: number, direction: Direction | "both" = "both"): void {
+    if (!(bytesPerSecond >= 1)) throw invalidArgument("bytesPerSecond", "at least 1", bytesPerSecond);
+    this.#fault(direction, { bytesPerSecond });
   }
 
   /** Forwards byte by byte. */
@@ -138,8 +173,9 @@ export class FaultProxy {
   }
 
   #fault(direction: Direction | "both", fault: Partial<LaneFault>): void {
-    if (direction !== "down") Object.assign(this.#faults.up, fault);
-    if (direction !== "up") Object.assign(this.#faults.down, fault);
+    checkDirection(direction, [...oneWay, "both"]);
+    if (direction !== "down") this.#conditions.up.change(fault);
+    if (direction !== "up") this.#conditions.down.change(fault);
   }
 
   #accept(socket: Socket): void {
@@ -162,4 +198,30 @@ export class FaultProxy {
     this.#budget = undefined;
     return budget.bytes;
   }
+}
+
+interface Target {
+  readonly scheme: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+function parseTarget(target: string): Target {
+  const [, scheme, bracketed, host = bracketed, port] =
+    /^(https?):\/\/(?:\[([\da-fA-F:]+)\]|([^/:\s]+)):(\d{1,5})\/?$/.exec(target) ?? [];
+  if (!scheme || !host || Number(port) > 65_535) {
+    throw invalidArgument("target", "like http://127.0.0.1:2379", target);
+  }
+  return { scheme, host, port: Number(port) };
+}
+
+const oneWay = ["up", "down"];
+
+function checkDirection(direction: string, allowed: readonly string[]): void {
+  if (!allowed.includes(direction)) throw invalidArgument("direction", allowed.join(" or "), direction);
+}
+
+function milliseconds(ms: number): number {
+  if (!(ms >= 0 && ms < 2 ** 31)) throw invalidArgument("ms", "a number from 0 to 2147483647", ms);
+  return ms;
 }

@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
-import { Lane, type LaneFault } from "./lane.js";
+import type { Conditions } from "./conditions.js";
+import { Lane } from "./lane.js";
 
 /** Where bytes go: `up` to the target, `down` to the client. */
 export type Direction = "up" | "down";
@@ -20,7 +21,9 @@ export interface ProxiedConnection {
 
 /** What a connection asks its proxy. */
 export interface ConnectionHost {
-  readonly faults: Readonly<Record<Direction, LaneFault>>;
+  readonly conditions: Readonly<Record<Direction, Conditions>>;
+  /** Chance for the jitter, in [0, 1). */
+  chance(): number;
   /** How much of a chunk may be forwarded before the connection is cut; `undefined`: all. */
   inspect(direction: Direction, chunk: Buffer, connection: ProxiedConnection): number | undefined;
   onCut(connection: Connection): void;
@@ -42,7 +45,7 @@ export class Connection implements ProxiedConnection {
     this.#client = client;
     this.#host = host;
     client.on("error", () => {});
-    client.on("close", (hadError) => this.#onHalfClosed("up", hadError, this.#target));
+    client.on("close", (hadError) => this.#onHalfClosed("up", hadError));
   }
 
   get bytesUp(): number {
@@ -64,7 +67,7 @@ export class Connection implements ProxiedConnection {
     const target = connect({ host, port, allowHalfOpen: true, noDelay: true });
     this.#target = target;
     target.on("error", () => {});
-    target.on("close", (hadError) => this.#onHalfClosed("down", hadError, client));
+    target.on("close", (hadError) => this.#onHalfClosed("down", hadError));
     this.#up = this.#lane("up", client, target);
     this.#down = this.#lane("down", target, client);
   }
@@ -91,14 +94,20 @@ export class Connection implements ProxiedConnection {
       this.#cutAt = undefined;
       return own === undefined ? limit : Math.min(own, limit ?? own);
     };
-    return new Lane(source, sink, this.#host.faults[direction], onChunk, () => this.#host.onCut(this));
+    return new Lane(source, sink, this.#host.conditions[direction], {
+      chance: () => this.#host.chance(),
+      onChunk,
+      onCut: () => this.#host.onCut(this),
+    });
   }
 
   /** One half is gone; the other learns of it, unless what goes there is black-holed. */
-  #onHalfClosed(direction: Direction, hadError: boolean, other: Socket | undefined): void {
-    if (other && !other.destroyed && !this.#host.faults[direction].isBlackholed) {
+  #onHalfClosed(direction: Direction, hadError: boolean): void {
+    const [half, other] = direction === "up" ? [this.#client, this.#target] : [this.#target, this.#client];
+    if (other && !other.destroyed && !this.#host.conditions[direction].fault.isBlackholed) {
       if (hadError) resetSocket(other);
-      else if (!other.writableEnded) other.end();
+      // Else its lane brings the end, after the bytes that are still on their way.
+      else if (!half?.readableEnded) other.end();
     }
     if (this.#client.destroyed && (this.#target?.destroyed ?? true)) this.#host.onClose(this);
   }

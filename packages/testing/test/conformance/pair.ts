@@ -6,7 +6,7 @@ import { ConformanceServer } from "./server.js";
 import type { Planned } from "./steps.js";
 
 /** The behaviour that a real version is compared with: its own, else that of the newest. */
-function likeOf(version: string): EtcdVersion {
+export function likeOf(version: string): EtcdVersion {
   const known = Object.keys(behaviours) as EtcdVersion[];
   return known.find((each) => each === version) ?? (version.startsWith("3.4.") ? "3.4.23" : "3.5.30");
 }

@@ -1,8 +1,12 @@
 import { failureOf } from "../failure.js";
-import type { Bounds } from "./bounds.js";
 
 /** What goes with a call to prove who we are; `undefined` if nothing has to. */
 export type Token = string | undefined;
+
+/** What bounds the wait for a token; the request for it goes on. */
+export interface Waiting {
+  wait<T>(work: Promise<T>): Promise<T>;
+}
 
 /**
  * The token of etcd's authentication, fetched when it is first needed and again when it was refused.
@@ -24,7 +28,7 @@ export class Tokens {
     return this.#authenticate !== undefined;
   }
 
-  async get(bounds: Bounds): Promise<Token> {
+  async get(bounds: Waiting): Promise<Token> {
     if (!this.#authenticate) return undefined;
     this.#current ??= this.#fetch(this.#authenticate);
     return bounds.wait(this.#current);

@@ -31,6 +31,23 @@ export interface RangeRequest {
   readonly maxCreateRevision: number;
 }
 
+/** Asks for nothing in particular. */
+export const PLAIN_RANGE: RangeRequest = {
+  key: EMPTY,
+  rangeEnd: EMPTY,
+  limit: 0,
+  revision: 0,
+  sortOrder: 0,
+  sortTarget: 0,
+  serializable: false,
+  keysOnly: false,
+  countOnly: false,
+  minModRevision: 0,
+  maxModRevision: 0,
+  minCreateRevision: 0,
+  maxCreateRevision: 0,
+};
+
 export interface RangeResponse {
   readonly header: Header;
   readonly kvs: readonly KeyValue[];
