@@ -1,7 +1,7 @@
 import { SdError } from "@sd/core";
-import { leaseId } from "@sd/testing";
+import { leaseId, shortChange } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { Harness, keysOf, Reader, short } from "../test/harness.js";
+import { Harness, keysOf, Reader } from "../test/harness.js";
 import { type Change, ChangeQueue, type Keyed } from "./change.js";
 import { discover, type ServiceDiscovery, startDiscovery } from "./discover.js";
 import type { DiscoveryOptions } from "./options.js";
@@ -23,7 +23,7 @@ async function begin(options: DiscoveryOptions = {}): Promise<void> {
   heard = [];
   epochs = new Set();
   web.onChanges((changes, { epoch }) => {
-    heard.push(...changes.map(short));
+    heard.push(...changes.map(shortChange));
     epochs.add(epoch);
   });
 }

@@ -14,7 +14,7 @@ async function repairMs(): Promise<number> {
   const deletedAt = bench.clock.now();
   bench.memory.delete(KEY);
   await bench.clock.settle();
-  while (bench.valueOf(KEY) === undefined) await bench.clock.advance(50);
+  while (bench.textOf(KEY) === undefined) await bench.clock.advance(50);
   return bench.clock.now() - deletedAt;
 }
 
