@@ -1,0 +1,68 @@
+import { fill, instanceKey, instanceValue, message, putRequest, RawEtcd } from "../raw-etcd.mjs";
+
+const COUNT = 10_000;
+const PICKS = 5_000_000;
+const CHANGES = 2_000;
+
+/** @type {import("../job.mjs").Job} */
+export const job = {
+  name: "pick",
+  title: "pick() at 10,000 instances",
+  rows: [
+    { metric: "round robin ns", unit: "ns", targets: [{ max: 15 }] },
+    { metric: "change and pick µs", unit: "µs", targets: [{ max: 50 }] },
+  ],
+  prepare: ({ etcd }) => fill(etcd, ["/web/"], COUNT),
+  contenders: {
+    async ours({ endpoint }) {
+      const { createClient } = await import("@sd/core");
+      const { discover } = await import("@sd/discover");
+      const web = await discover(createClient({ endpoints: [endpoint] }), { service: "web" });
+      return {
+        "round robin ns": nsPerPick(() => web.pick()),
+        "change and pick µs": await usPerChange(endpoint, web),
+      };
+    },
+  },
+};
+
+/** @param {() => unknown} pick */
+function nsPerPick(pick) {
+  let sink;
+  for (let i = 0; i < 200_000; i += 1) sink = pick();
+  const start = performance.now();
+  for (let i = 0; i < PICKS; i += 1) sink = pick();
+  const ns = ((performance.now() - start) * 1e6) / PICKS;
+  if (sink === undefined) throw new Error("nothing picked");
+  return ns;
+}
+
+/**
+ * The first pick after each of many changes: half of them come and go, half are updates.
+ *
+ * @param {string} endpoint
+ * @param {import("@sd/discover").ServiceDiscovery} web
+ */
+async function usPerChange(endpoint, web) {
+  const writer = new RawEtcd(endpoint);
+  let ms = 0;
+  let changes = 0;
+  const seen = new Promise((resolve) => {
+    web.onChanges(() => {
+      const start = performance.now();
+      web.pick();
+      ms += performance.now() - start;
+      changes += 1;
+      if (changes === CHANGES) resolve(undefined);
+    });
+  });
+  for (let index = 0; index < CHANGES; index += 4) {
+    const key = instanceKey("/web/", COUNT + index);
+    await writer.call("put", putRequest(instanceKey("/web/", index), instanceValue(index)));
+    await writer.call("put", putRequest(key, instanceValue(index)));
+    await writer.call("put", putRequest(instanceKey("/web/", index), instanceValue(index + 1)));
+    await writer.call("deleteRange", message([1, key]));
+  }
+  await seen;
+  return (ms * 1000) / CHANGES;
+}
