@@ -1,19 +1,14 @@
 import {
-  DEFAULT_WEIGHT,
-  decodeUtf8,
   defaultFormat,
   type EtcdClient,
   type Format,
   type Instance,
   invalidArgument,
-  type KeyValue,
-  parseAddress,
-  parseInstanceKey,
   requireOptions,
   servicePrefix,
 } from "@sd/core";
-import type { Keyed } from "./change.js";
 import { Discovery } from "./discovery.js";
+import { type Entry, instanceReader, readEntry } from "./read-entry.js";
 
 export interface DiscoverOptions {
   readonly service: string;
@@ -24,18 +19,6 @@ export interface DiscoverOptions {
 /** Ends the waiting for the discovery, which is then closed. */
 export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
-}
-
-/** One key and its value, as etcd holds them. */
-export interface Entry extends Keyed {
-  /** As UTF-8; bytes that are not show as replacement characters. */
-  readonly value: string;
-  /** A copy of its own. */
-  readonly valueBytes: Uint8Array;
-  /** 0n: the key has no lease, and will not go by itself. */
-  readonly leaseId: bigint;
-  readonly createRevision: number;
-  readonly modRevision: number;
 }
 
 /** The instances of one service. */
@@ -78,7 +61,7 @@ export function startDiscovery(client: EtcdClient, options: DiscoverOptions): Se
   const { service, format = defaultFormat } = options;
   return new Discovery(client, {
     prefix: servicePrefix(service),
-    read: (kv) => readInstance(kv, format),
+    read: instanceReader(format),
     isPickable: ({ weight }) => weight > 0,
   });
 }
@@ -89,42 +72,6 @@ export function startPrefixDiscovery(client: EtcdClient, prefix: string): Prefix
     throw invalidArgument("prefix", "text that ends with / (or /web would find /web-admin too)", prefix);
   }
   return new Discovery(client, { prefix, read: readEntry });
-}
-
-function readInstance(kv: KeyValue, format: Format): Instance {
-  const name = parseInstanceKey(kv.key);
-  if (!name)
-    throw invalidArgument("the key", "/<service>/<id>, percent-encoded", decodeUtf8(kv.key) ?? kv.key);
-  const { address, weight = DEFAULT_WEIGHT, version, zone, metadata } = format.read(kv.value);
-  return Object.freeze({
-    ...name,
-    ...parseAddress(address),
-    address,
-    weight,
-    version,
-    zone,
-    metadata: metadata ?? noMetadata,
-    key: Buffer.from(kv.key).toString(),
-    leaseId: kv.lease,
-    createRevision: kv.createRevision,
-    modRevision: kv.modRevision,
-  });
-}
-
-const noMetadata: Readonly<Record<string, string>> = Object.freeze(Object.create(null));
-
-function readEntry(kv: KeyValue): Entry {
-  const key = decodeUtf8(kv.key);
-  if (key === undefined) throw invalidArgument("the key", "UTF-8", kv.key);
-  return Object.freeze({
-    key,
-    value: Buffer.from(kv.value).toString(),
-    // What etcd sent is a view of the whole list, and would keep it alive.
-    valueBytes: new Uint8Array(kv.value),
-    leaseId: kv.lease,
-    createRevision: kv.createRevision,
-    modRevision: kv.modRevision,
-  });
 }
 
 async function whenReady<D extends { ready(options: WaitOptions): Promise<void>; close(): Promise<void> }>(

@@ -3,7 +3,6 @@ export {
   type DiscoverOptions,
   discover,
   discoverPrefix,
-  type Entry,
   type PrefixDiscovery,
   type ServiceDiscovery,
   startDiscovery,
@@ -11,4 +10,5 @@ export {
   type WaitOptions,
 } from "./discover.js";
 export type { ChangeListener, Discovery, DiscoveryState } from "./discovery.js";
+export type { Entry } from "./read-entry.js";
 export type { Snapshot } from "./snapshot.js";

@@ -1,6 +1,6 @@
 import {
+  type Draft,
   decodeUtf8,
-  escapeControl,
   type KeyValue,
   type Position,
   publish,
@@ -8,20 +8,16 @@ import {
   type WatchEvent,
 } from "@sd/core";
 import type { Change, Keyed } from "./change.js";
+import { keyId, printableKey, type Rejection } from "./rejection.js";
 
-/** Makes an entry from what etcd holds. @throws if the value or the key cannot be read. */
-export type ReadEntry<T> = (kv: KeyValue) => T;
+/** Makes an entry from what etcd holds; `key` is its key as text. @throws if the value or the key cannot be read. */
+export type ReadEntry<T> = (kv: KeyValue, key: string | undefined) => T;
 
-/** A key that is left out. */
-interface Rejection {
-  /** See `printableKey()`. */
-  readonly key: string;
-  readonly error: unknown;
-}
-
-interface Held<T> {
-  readonly modRevision: number;
-  readonly entry: T;
+/** All keys of a prefix: those that can be read, those that cannot, and which of these are not told yet. */
+class Content<T> {
+  readonly held = new Map<string, T>();
+  readonly rejected = new Map<string, Rejection>();
+  unreported: Rejection[] = [];
 }
 
 /**
@@ -34,10 +30,7 @@ interface Held<T> {
 export class InstanceStore<T extends Keyed> implements Store {
   readonly #read: ReadEntry<T>;
   readonly #onChanges: (changes: readonly Change<T>[], position: Position) => void;
-  readonly #held = new Map<string, Held<T>>();
-  readonly #rejected = new Map<string, Rejection>();
-  /** Not reported yet. */
-  readonly #unreported: Rejection[] = [];
+  #content = new Content<T>();
   #epoch = 1;
 
   constructor(read: ReadEntry<T>, onChanges: (changes: readonly Change<T>[], position: Position) => void) {
@@ -47,34 +40,48 @@ export class InstanceStore<T extends Keyed> implements Store {
 
   /** A new array of all entries. */
   entries(): T[] {
-    return Array.from(this.#held.values(), ({ entry }) => entry);
+    return Array.from(this.#content.held.values());
   }
 
   /** Why keys are left out, by `printableKey()`: a copy. */
   get rejected(): ReadonlyMap<string, unknown> {
-    return new Map(Array.from(this.#rejected.values(), ({ key, error }) => [key, error]));
+    return new Map(Array.from(this.#content.rejected.values(), ({ key, error }) => [key, error]));
+  }
+
+  draft(position: Position): Draft {
+    const content = new Content<T>();
+    // Revisions of another epoch may be equal by chance: everything is read anew.
+    const known = position.epoch > this.#epoch ? new Map<string, T>() : this.#content.held;
+    return {
+      take: (kvs) => {
+        for (const kv of kvs) {
+          const id = keyId(kv.key);
+          const before = known.get(id);
+          const entry = before?.modRevision === kv.modRevision ? before : this.#readInto(content, id, kv);
+          if (entry !== undefined) content.held.set(id, entry);
+        }
+      },
+      replace: () => {
+        const changes = difference(this.#content, content, position.revision);
+        this.#content = content;
+        this.#epoch = position.epoch;
+        this.#tell(changes, position);
+      },
+    };
   }
 
   replace(kvs: readonly KeyValue[], position: Position): void {
-    const changes: Change<T>[] = [];
-    const gone = new Set([...this.#held.keys(), ...this.#rejected.keys()]);
-    for (const kv of kvs) {
-      const id = idOf(kv.key);
-      gone.delete(id);
-      // Revisions of another epoch may be equal by chance.
-      const held = this.#held.get(id);
-      if (held?.modRevision !== kv.modRevision || position.epoch > this.#epoch) this.#put(id, kv, changes);
-    }
-    for (const id of gone) this.#delete(id, position.revision, changes);
-    this.#epoch = position.epoch;
-    this.#tell(changes, position);
+    const draft = this.draft(position);
+    draft.take(kvs);
+    draft.replace();
   }
 
   apply(events: readonly WatchEvent[], position: Position): void {
     const changes: Change<T>[] = [];
     for (const { type, kv } of events) {
-      if (type === "put") this.#put(idOf(kv.key), kv, changes);
-      else this.#delete(idOf(kv.key), kv.modRevision, changes);
+      const id = keyId(kv.key);
+      if (type === "put") this.#put(id, kv, changes);
+      else this.#delete(id, kv.modRevision, changes);
     }
     this.#tell(changes, position);
   }
@@ -84,7 +91,8 @@ export class InstanceStore<T extends Keyed> implements Store {
   }
 
   #tell(changes: readonly Change<T>[], position: Position): void {
-    const rejections = this.#unreported.splice(0);
+    const rejections = this.#content.unreported;
+    if (rejections.length > 0) this.#content.unreported = [];
     this.#onChanges(changes, position);
     for (const { key, error } of rejections) {
       publish("sd:instance:rejected", () => ({ key, error }));
@@ -92,47 +100,63 @@ export class InstanceStore<T extends Keyed> implements Store {
   }
 
   #put(id: string, kv: KeyValue, changes: Change<T>[]): void {
-    let entry: T;
-    try {
-      entry = this.#read(kv);
-    } catch (error) {
-      this.#delete(id, kv.modRevision, changes);
-      const rejection = { key: printableKey(kv.key), error };
-      this.#rejected.set(id, rejection);
-      this.#unreported.push(rejection);
+    const { held, rejected } = this.#content;
+    const entry = this.#readInto(this.#content, id, kv);
+    if (entry === undefined) {
+      this.#forget(id, kv.modRevision, changes);
       return;
     }
-    const previous = this.#held.get(id)?.entry;
-    this.#rejected.delete(id);
-    this.#held.set(id, { modRevision: kv.modRevision, entry });
-    changes.push(
-      previous === undefined
-        ? { type: "added", instance: entry }
-        : { type: "updated", instance: entry, previous },
-    );
+    const previous = held.get(id);
+    if (rejected.size > 0) rejected.delete(id);
+    held.set(id, entry);
+    changes.push(putChange(entry, previous));
   }
 
   #delete(id: string, revision: number, changes: Change<T>[]): void {
-    this.#rejected.delete(id);
-    const held = this.#held.get(id);
-    if (!held) return;
-    this.#held.delete(id);
-    changes.push({ type: "removed", instance: held.entry, revision });
+    this.#content.rejected.delete(id);
+    this.#forget(id, revision, changes);
+  }
+
+  #forget(id: string, revision: number, changes: Change<T>[]): void {
+    const { held } = this.#content;
+    const instance = held.get(id);
+    if (instance === undefined) return;
+    held.delete(id);
+    changes.push({ type: "removed", instance, revision });
+  }
+
+  /** The entry, or `undefined` if it cannot be read, which is noted. */
+  #readInto({ rejected, unreported }: Content<T>, id: string, kv: KeyValue): T | undefined {
+    try {
+      // Nearly every key is ASCII, and then its id is its text: one string less to keep for each entry.
+      return this.#read(kv, ascii.test(id) ? id : decodeUtf8(kv.key));
+    } catch (error) {
+      const rejection = { key: printableKey(kv.key), error };
+      rejected.set(id, rejection);
+      unreported.push(rejection);
+      return undefined;
+    }
   }
 }
 
-/** One character for each byte: different bytes never become the same string, as they can in UTF-8. */
-function idOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
+const ascii = /^[ -~]*$/;
+
+/** What leads from one content to another, of `revision`. */
+function difference<T>({ held }: Content<T>, next: Content<T>, revision: number): Change<T>[] {
+  const changes: Change<T>[] = [];
+  let kept = 0;
+  for (const [id, instance] of next.held) {
+    const previous = held.get(id);
+    if (previous !== undefined) kept += 1;
+    if (previous !== instance) changes.push(putChange(instance, previous));
+  }
+  if (kept === held.size) return changes;
+  for (const [id, instance] of held) {
+    if (!next.held.has(id)) changes.push({ type: "removed", instance, revision });
+  }
+  return changes;
 }
 
-/**
- * Shows a key as text on one line, different for different keys: as UTF-8, with control characters escaped
- * (`\u000a`) and backslashes doubled. Of a key that is not UTF-8, each byte above 0x7f is escaped (`\xff`).
- */
-function printableKey(key: Uint8Array): string {
-  const text = decodeUtf8(key)?.replaceAll("\\", "\\\\");
-  if (text !== undefined) return escapeControl(text);
-  const bytes = idOf(key).replaceAll("\\", "\\\\");
-  return escapeControl(bytes.replace(/[\x80-\xff]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16)}`));
+function putChange<T>(instance: T, previous: T | undefined): Change<T> {
+  return previous === undefined ? { type: "added", instance } : { type: "updated", instance, previous };
 }

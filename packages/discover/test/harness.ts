@@ -69,7 +69,7 @@ export class Harness {
 }
 
 /** What a change is, in short: `+` added, `~` updated, `-` removed, and the key. */
-export function short({ type, instance }: Change<Keyed>): string {
+export function short({ type, instance }: Change<Pick<Keyed, "key">>): string {
   return `${{ added: "+", updated: "~", removed: "-" }[type]}${instance.key}`;
 }
 

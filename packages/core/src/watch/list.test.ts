@@ -2,10 +2,12 @@ import { ManualClock, MemoryEtcd } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { bytes, settled, text } from "../../test/observe.js";
 import { failure } from "../../test/scripted-transport.js";
+import { unsent } from "../etcd/failure.js";
 import type { EtcdTransport } from "../etcd/transport.js";
-import type { RangeRequest, RangeResponse } from "../etcd/types.js";
+import type { KeyValue, RangeRequest, RangeResponse } from "../etcd/types.js";
 import { prefixRange } from "./key-range.js";
-import { listRange } from "./list.js";
+import { type Listing, listRange } from "./list.js";
+import { PageSize } from "./page-size.js";
 
 const range = prefixRange(bytes("/web/"));
 let clock: ManualClock;
@@ -14,6 +16,7 @@ let etcd: MemoryEtcd;
 beforeEach(() => {
   clock = new ManualClock();
   etcd = new MemoryEtcd({ clock });
+  pages = new PageSize();
   return async () => {
     await etcd.close();
     expect(clock.pending).toBe(0);
@@ -34,6 +37,10 @@ function paged(before: (request: RangeRequest, page: number) => unknown): EtcdTr
   });
 }
 
+let pages: PageSize;
+const list = (transport: EtcdTransport, signal?: AbortSignal): Promise<Listing> =>
+  listRange(transport, range, { clock, pages, ...(signal && { signal }) });
+
 const fill = (count: number): void => {
   for (let i = 0; i < count; i += 1) etcd.put(`/web/${String(i).padStart(5, "0")}`, "old");
 };
@@ -47,7 +54,7 @@ describe("listRange", () => {
       etcd.put(`/web/2${page}`, "new");
       etcd.delete("/web/20000");
     });
-    const { kvs, header } = await listRange(transport, range);
+    const { kvs, header } = await list(transport);
     // The first page sees what came before it.
     expect(header.revision).toBe(revision + 3);
     expect(kvs).toHaveLength(20_001);
@@ -55,7 +62,7 @@ describe("listRange", () => {
     expect(kvs.every(({ modRevision }) => modRevision <= header.revision)).toBe(true);
     expect(kvs.at(-1)).toMatchObject({ key: bytes("/web/21"), value: bytes("new") });
     expect(etcd.callsOf("range").map(({ request }) => [request.revision, request.limit])).toEqual([
-      [undefined, 10_000],
+      [undefined, 1_000],
       [header.revision, 10_000],
       [header.revision, 10_000],
     ]);
@@ -64,7 +71,7 @@ describe("listRange", () => {
   it("reads an empty range", async () => {
     etcd.put("/web", "no");
     etcd.put("/web0", "no");
-    expect(await listRange(etcd.transport(), range)).toMatchObject({ kvs: [], header: { revision: 3 } });
+    expect(await list(etcd.transport())).toMatchObject({ kvs: [], header: { revision: 3 } });
   });
 
   it.each(["too-large", "timeout"] as const)(
@@ -74,14 +81,14 @@ describe("listRange", () => {
       const transport = paged(({ limit = 0 }) => {
         if (limit > 1_000) throw failure(kind);
       });
-      const { kvs } = await listRange(transport, range);
+      const { kvs } = await list(transport);
       expect(kvs).toHaveLength(1_500);
-      expect(etcd.callsOf("range").map(({ request }) => request.limit)).toEqual([625, 625, 625]);
+      expect(etcd.callsOf("range").map(({ request }) => request.limit)).toEqual([1_000, 625]);
     },
   );
 
   it.each([
-    { kind: "too-large", smallest: [39, 9, 2, 1] },
+    { kind: "too-large", smallest: [62, 15, 3, 1] },
     { kind: "timeout", smallest: [100] },
   ] as const)("cuts a page that is $kind down to $smallest.length more sizes, then gives up", async (row) => {
     const limits: unknown[] = [];
@@ -89,10 +96,63 @@ describe("listRange", () => {
       limits.push(limit);
       throw failure(row.kind);
     });
-    await expect(listRange(transport, range)).rejects.toEqual(
-      expect.objectContaining({ code: "SD_UNAVAILABLE" }),
-    );
-    expect(limits).toEqual([10_000, 2_500, 625, 156, ...row.smallest]);
+    await expect(list(transport)).rejects.toEqual(expect.objectContaining({ code: "SD_UNAVAILABLE" }));
+    expect(limits).toEqual([1_000, 250, ...row.smallest]);
+  });
+
+  it("begins where a page was too slow, when the list before has failed (D18)", async () => {
+    fill(2_000);
+    let hasFailed = false;
+    const transport = paged(({ limit = 0 }) => {
+      if (limit > 300) throw failure("timeout");
+      if (!hasFailed) {
+        hasFailed = true;
+        throw failure("no-leader");
+      }
+    });
+    await expect(list(transport)).rejects.toEqual(failure("no-leader"));
+    expect((await list(transport)).kvs).toHaveLength(2_000);
+    expect(etcd.callsOf("range")[0]?.request.limit).toBe(250);
+  });
+
+  it("learns nothing from a call that was not sent", async () => {
+    fill(2_000);
+    let isDown = true;
+    const transport = paged(() => {
+      if (isDown) throw unsent(failure("timeout"));
+    });
+    await expect(list(transport)).rejects.toEqual(unsent(failure("timeout")));
+    isDown = false;
+    await list(transport);
+    expect(etcd.callsOf("range").map(({ request }) => request.limit)).toEqual([1_000, 10_000]);
+  });
+
+  it("hands a draft slices in order, between which the event loop goes round", async () => {
+    fill(3_100);
+    const log: string[] = [];
+    const draft = {
+      take(kvs: readonly KeyValue[]): void {
+        log.push(`${text(kvs[0]?.key ?? bytes(""))} ${kvs.length}`);
+        setImmediate(() => log.push("round"));
+      },
+      replace() {},
+    };
+    const { count, kvs, header } = await listRange(etcd.transport(), range, {
+      clock,
+      pages,
+      draft: ({ revision }) => (revision === etcd.revision ? draft : undefined),
+    });
+    expect([count, kvs, header.revision]).toEqual([3_100, [], etcd.revision]);
+    expect(log.filter((line) => line !== "round")).toEqual([
+      "/web/00000 500",
+      "/web/00500 500",
+      "/web/01000 500",
+      "/web/01500 500",
+      "/web/02000 500",
+      "/web/02500 500",
+      "/web/03000 100",
+    ]);
+    expect(log.filter((_line, index) => index % 2 === 1)).toEqual(Array(6).fill("round"));
   });
 
   it("rejects as a whole when a later page fails: no part is taken for all (D11)", async () => {
@@ -100,7 +160,7 @@ describe("listRange", () => {
     const transport = paged((_request, page) => {
       if (page === 2) throw failure("network");
     });
-    await expect(listRange(transport, range)).rejects.toEqual(failure("network"));
+    await expect(list(transport)).rejects.toEqual(failure("network"));
   });
 
   it("rejects with SD_COMPACTED when its revision is compacted meanwhile (D7)", async () => {
@@ -110,15 +170,13 @@ describe("listRange", () => {
       etcd.put("/web/a", "new");
       etcd.compact(etcd.revision);
     });
-    await expect(listRange(transport, range)).rejects.toEqual(
-      expect.objectContaining({ code: "SD_COMPACTED" }),
-    );
+    await expect(list(transport)).rejects.toEqual(expect.objectContaining({ code: "SD_COMPACTED" }));
   });
 
   it("rejects with the signal's reason", async () => {
     const controller = new AbortController();
     etcd.freeze();
-    const listing = settled(listRange(etcd.transport(), range, controller.signal));
+    const listing = settled(list(etcd.transport(), controller.signal));
     await clock.settle();
     controller.abort("stop");
     await clock.settle();

@@ -1,56 +1,85 @@
-import { type FailureKind, failureOf } from "../etcd/failure.js";
+import { failureOf, isNotApplied } from "../etcd/failure.js";
 import type { EtcdTransport } from "../etcd/transport.js";
-import type { Header, KeyValue } from "../etcd/types.js";
+import type { Header, KeyValue, RangeResponse } from "../etcd/types.js";
+import { type Clock, nextRound } from "../kit/clock.js";
 import type { KeyRange } from "./key-range.js";
+import type { PageSize } from "./page-size.js";
+import type { Draft } from "./store.js";
 
-/** Small pages are slow: etcd counts the rest of the range for each. Larger ones stall the event loop. */
-const PAGE_KEYS = 10_000;
-
-/** Down to how many keys a page may be cut after a failure; other failures are not of its size. */
-const smallestPage: Partial<Record<FailureKind, number>> = {
-  "too-large": 1,
-  // Fewer would not be faster: then it is etcd that does not answer.
-  timeout: 100,
-};
+/** So many keys are prepared at a stretch: a few milliseconds, also in code that runs for the first time. */
+const SLICE_KEYS = 500;
 
 export interface Listing {
+  /** Empty if a draft has taken them. */
   readonly kvs: readonly KeyValue[];
+  readonly count: number;
   /** Of the first page; every page shows the range at its revision. */
   readonly header: Header;
+}
+
+export interface ListOptions {
+  readonly clock: Clock;
+  readonly pages: PageSize;
+  /** Gives what takes the parts as they come. */
+  readonly draft?: (header: Header) => Draft | undefined;
+  readonly signal?: AbortSignal;
 }
 
 /**
  * Reads a range in pages, all at the revision of the first.
  *
  * Each page has a deadline of its own. A page that is too large or too slow is asked for again at a
- * quarter of its size.
+ * quarter of its size; so is one under which the connection broke, but by the next list. A draft takes the
+ * keys in slices, between which the event loop goes round, while the next page is on its way.
  *
  * @throws SdError `SD_COMPACTED` if the revision was compacted meanwhile: list again.
  */
 export async function listRange(
   transport: EtcdTransport,
   range: KeyRange,
-  signal?: AbortSignal,
+  { clock, pages, draft: begin, signal }: ListOptions,
 ): Promise<Listing> {
   const kvs: KeyValue[] = [];
-  let header: Header | undefined;
-  let limit = PAGE_KEYS;
-  for (let key = range.key; ; ) {
-    const request = { ...range, key, limit, ...(header && { revision: header.revision }) };
-    try {
-      const page = await transport.range(request, { signal });
-      header ??= page.header;
-      for (const kv of page.kvs) kvs.push(kv);
-      const last = page.kvs.at(-1);
-      if (!page.more || !last) return { kvs, header };
-      key = successor(last.key);
-    } catch (error) {
-      const kind = failureOf(error);
-      const least = smallestPage[kind ?? "unknown"] ?? limit;
-      if (limit <= least) throw error;
-      limit = Math.max(least, limit >> 2);
+  let count = 0;
+  pages.begin();
+  const read = async (key: Uint8Array, revision?: number): Promise<RangeResponse> => {
+    for (;;) {
+      const { limit } = pages;
+      const askedAt = clock.now();
+      const request = { ...range, key, limit, ...(revision !== undefined && { revision }) };
+      try {
+        const page = await transport.range(request, { signal });
+        pages.came(page, clock.now() - askedAt);
+        return page;
+      } catch (error) {
+        const kind = failureOf(error);
+        // A call that was not sent tells nothing of its size.
+        const isSmaller = !isNotApplied(error) && pages.failed(kind, clock.now() - askedAt);
+        if (!isSmaller || kind === "network") throw error;
+      }
     }
+  };
+  const { header, ...first } = await read(range.key);
+  const draft = begin?.(header);
+  for (let page: Omit<RangeResponse, "header"> = first; ; ) {
+    const last = page.kvs.at(-1);
+    const next = page.more && last ? read(successor(last.key), header.revision) : undefined;
+    // It is awaited below; until then, its failure is nobody's.
+    next?.catch(() => {});
+    for (let at = 0; at < page.kvs.length; at += SLICE_KEYS) {
+      const slice = page.kvs.slice(at, at + SLICE_KEYS);
+      if (!draft) kvs.push(...slice);
+      else {
+        if (count > 0) await nextRound();
+        draft.take(slice);
+      }
+      count += slice.length;
+    }
+    if (!next) break;
+    page = await next;
   }
+  pages.completed();
+  return { kvs, count, header };
 }
 
 /** The smallest key after `key`. */

@@ -1,5 +1,6 @@
 import { retryDelayMs } from "../etcd/retry.js";
 import type { EtcdTransport } from "../etcd/transport.js";
+import type { Header } from "../etcd/types.js";
 import { Backoff } from "../kit/backoff.js";
 import { publish } from "../kit/channels.js";
 import { type Clock, sleep } from "../kit/clock.js";
@@ -9,7 +10,8 @@ import { Machine, type StateListener, type Transitions } from "../kit/machine.js
 import type { Random } from "../kit/random.js";
 import type { KeyRange } from "./key-range.js";
 import { type Listing, listRange } from "./list.js";
-import type { Position, Store } from "./store.js";
+import { PageSize } from "./page-size.js";
+import type { Draft, Position, Store } from "./store.js";
 import { type Gap, Watch, type WatchSink } from "./watch.js";
 import type { WatchHub } from "./watch-hub.js";
 
@@ -71,10 +73,13 @@ export class Reflector implements AsyncDisposable {
     reflectorTransitions,
   );
   readonly #abort = new AbortController();
+  readonly #pages = new PageSize();
   readonly #run: Promise<void>;
   /** What the store holds; `undefined` before the first list. */
   #position: Position | undefined;
   #clusterId: bigint | undefined;
+  /** Of the list that is under way. */
+  #draft: Draft | undefined;
 
   constructor(ports: ReflectorPorts, { range, store, revision }: ReflectorOptions) {
     this.#ports = ports;
@@ -145,29 +150,41 @@ export class Reflector implements AsyncDisposable {
     const { transport, clock } = this.#ports;
     const { signal } = this.#abort;
     const startedAt = clock.now();
-    let listing = await listRange(transport, this.#range, signal);
+    const draft = (header: Header): Draft | undefined => {
+      this.#draft = this.#store.draft?.(this.#positionAt(header));
+      return this.#draft;
+    };
+    const options = { clock, pages: this.#pages, draft, signal };
+    let listing = await listRange(transport, this.#range, options);
     if (this.#position && listing.header.revision < this.#position.revision) {
       await sleep(clock, CONFIRM_MS, signal);
-      listing = await listRange(transport, this.#range, signal);
+      listing = await listRange(transport, this.#range, options);
     }
     publish("sd:reflector:listed", () => ({
       prefix: printable(this.#range.key),
       revision: listing.header.revision,
-      keys: listing.kvs.length,
+      keys: listing.count,
       durationMs: clock.now() - startedAt,
     }));
     return listing;
   }
 
   #replace({ kvs, header }: Listing): void {
+    const draft = this.#draft;
+    this.#draft = undefined;
+    this.#position = this.#positionAt(header);
+    this.#clusterId = header.clusterId;
+    if (draft) draft.replace();
+    else this.#store.replace(kvs, this.#position);
+  }
+
+  /** Where a list leads to. */
+  #positionAt({ revision, clusterId }: Header): Position {
     const before = this.#position;
     const isBroken =
       before !== undefined &&
-      (header.revision < before.revision ||
-        (this.#clusterId !== undefined && header.clusterId !== this.#clusterId));
-    this.#clusterId = header.clusterId;
-    this.#position = { revision: header.revision, epoch: (before?.epoch ?? 1) + (isBroken ? 1 : 0) };
-    this.#store.replace(kvs, this.#position);
+      (revision < before.revision || (this.#clusterId !== undefined && clusterId !== this.#clusterId));
+    return { revision, epoch: (before?.epoch ?? 1) + (isBroken ? 1 : 0) };
   }
 
   /** Watches from the position on. Resolves when a list is needed; rejects when etcd refuses. */

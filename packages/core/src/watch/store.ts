@@ -8,12 +8,26 @@ export interface Position {
   readonly epoch: number;
 }
 
+/** A complete content on its way to a store, of which nothing shows before `replace()`. */
+export interface Draft {
+  /** The next part, in the order of the keys. */
+  take(kvs: readonly KeyValue[]): void;
+  /** All parts are here: as the store's `replace()`. */
+  replace(): void;
+}
+
 /**
  * What a reflector fills. Called synchronously; must not throw.
  *
  * Between two calls the store is a true state of etcd. Nothing is called after the reflector's `close()`.
  */
 export interface Store {
+  /**
+   * Begins a list that comes in parts, and will be the complete content at `position`. Optional: with it, the
+   * work is done in slices, between which the event loop goes round, and no more than a slice is held twice.
+   * Without it, `replace()` gets all at once. Several may be begun; those that break off are just dropped.
+   */
+  draft?(position: Position): Draft;
   /** The complete content at `position`. Whatever the store holds besides is gone from etcd. */
   replace(kvs: readonly KeyValue[], position: Position): void;
   /** Changes in order, leading to exactly `position`; to be shown all at once. */
