@@ -3,13 +3,17 @@ import { fill, instanceKey, instanceValue, message, putRequest, RawEtcd } from "
 const COUNT = 10_000;
 const PICKS = 5_000_000;
 const CHANGES = 2_000;
+/** @type {readonly import("@sd/discover").Balancer[]} */
+const balancers = ["round-robin", "random", "weighted"];
 
 /** @type {import("../job.mjs").Job} */
 export const job = {
   name: "pick",
   title: "pick() at 10,000 instances",
   rows: [
-    { metric: "round robin ns", unit: "ns", targets: [{ max: 15 }] },
+    { metric: "round-robin ns", unit: "ns", targets: [{ max: 15 }] },
+    { metric: "random ns", unit: "ns", targets: [{ max: 20 }] },
+    { metric: "weighted ns", unit: "ns", targets: [{ max: 60 }] },
     { metric: "change and pick µs", unit: "µs", targets: [{ max: 50 }] },
   ],
   prepare: ({ etcd }) => fill(etcd, ["/web/"], COUNT),
@@ -17,11 +21,16 @@ export const job = {
     async ours({ endpoint }) {
       const { createClient } = await import("@sd/core");
       const { discover } = await import("@sd/discover");
-      const web = await discover(createClient({ endpoints: [endpoint] }), { service: "web" });
-      return {
-        "round robin ns": nsPerPick(() => web.pick()),
-        "change and pick µs": await usPerChange(endpoint, web),
-      };
+      const client = createClient({ endpoints: [endpoint] });
+      /** @type {Record<string, number>} */
+      const figures = {};
+      for (const balancer of balancers) {
+        const web = await discover(client, { service: "web", balancer });
+        figures[`${balancer} ns`] = nsPerPick(() => web.pick());
+        figures["change and pick µs"] = await usPerChange(endpoint, web);
+        await web.close();
+      }
+      return figures;
     },
   },
 };

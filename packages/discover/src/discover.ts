@@ -8,12 +8,15 @@ import {
   servicePrefix,
 } from "@sd/core";
 import { Discovery } from "./discovery.js";
+import { type Balancer, balancer } from "./picker.js";
 import { type Entry, instanceReader, readEntry } from "./read-entry.js";
 
 export interface DiscoverOptions {
   readonly service: string;
   /** How instances are read. Default: `host:port`, or a JSON object. */
   readonly format?: Format | undefined;
+  /** How instances are picked. Default `round-robin`. */
+  readonly balancer?: Balancer | undefined;
 }
 
 /** Ends the waiting for the discovery, which is then closed. */
@@ -58,11 +61,12 @@ export function discoverPrefix(
  */
 export function startDiscovery(client: EtcdClient, options: DiscoverOptions): ServiceDiscovery {
   requireOptions("the options of a discovery", options);
-  const { service, format = defaultFormat } = options;
+  const { service, format = defaultFormat, balancer: name = "round-robin" } = options;
   return new Discovery(client, {
     prefix: servicePrefix(service),
     read: instanceReader(format),
     isPickable: ({ weight }) => weight > 0,
+    makePicker: balancer(name, ({ weight }) => weight),
   });
 }
 
@@ -71,7 +75,12 @@ export function startPrefixDiscovery(client: EtcdClient, prefix: string): Prefix
   if (typeof prefix !== "string" || !prefix.isWellFormed() || !prefix.endsWith("/")) {
     throw invalidArgument("prefix", "text that ends with / (or /web would find /web-admin too)", prefix);
   }
-  return new Discovery(client, { prefix, read: readEntry });
+  return new Discovery(client, {
+    prefix,
+    read: readEntry,
+    isPickable: () => true,
+    makePicker: balancer("round-robin", () => 1),
+  });
 }
 
 async function whenReady<D extends { ready(options: WaitOptions): Promise<void>; close(): Promise<void> }>(

@@ -14,7 +14,7 @@ import {
 } from "@sd/core";
 import { type Change, ChangeQueue, type Keyed } from "./change.js";
 import { InstanceStore, type ReadEntry } from "./instance-store.js";
-import { RoundRobin } from "./picker.js";
+import type { MakePicker, Picker } from "./picker.js";
 import { Snapshot } from "./snapshot.js";
 
 /**
@@ -39,7 +39,8 @@ export interface Subject<T> {
   /** Ends with a slash. */
   readonly prefix: string;
   readonly read: ReadEntry<T>;
-  readonly isPickable?: (entry: T) => boolean;
+  readonly isPickable: (entry: T) => boolean;
+  readonly makePicker: MakePicker<T>;
 }
 
 /**
@@ -57,7 +58,8 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   readonly #store: InstanceStore<T>;
   readonly #reflector: Reflector;
   readonly #attachment: Disposable;
-  readonly #isPickable: ((entry: T) => boolean) | undefined;
+  readonly #isPickable: (entry: T) => boolean;
+  readonly #makePicker: MakePicker<T>;
   readonly #listeners = new Listeners<Parameters<ChangeListener<T>>>();
   readonly #ready = deferred<void>();
   #position: Position = { revision: 0, epoch: 1 };
@@ -66,17 +68,17 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   // instances.
   #instances: readonly T[] | undefined;
   #snapshot: Snapshot<T> | undefined;
-  #picker: RoundRobin<T>;
-  #isPickerFresh = false;
+  /** From the first pick on it follows every change. */
+  #picker: Picker<T> | undefined;
   #closed: Promise<void> | undefined;
 
   /** @internal see `startDiscovery()` */
-  constructor(client: EtcdClient, { prefix, read, isPickable }: Subject<T>) {
+  constructor(client: EtcdClient, { prefix, read, isPickable, makePicker }: Subject<T>) {
     this.prefix = prefix;
     this.#client = client;
     this.#isPickable = isPickable;
+    this.#makePicker = makePicker;
     this.#changedAt = client.clock.now();
-    this.#picker = new RoundRobin<T>([], { name: prefix, known: 0 });
     this.#ready.promise.catch(() => {});
     this.#attachment = client.attach(this);
     this.#store = new InstanceStore(read, (changes, position) => this.#change(changes, position));
@@ -123,21 +125,17 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   }
 
   /**
-   * Picks an instance: each in turn, but those of weight 0. Synchronous; goes on with what is known while
-   * etcd cannot be heard.
+   * Picks an instance, as the balancer says, but none of weight 0. Synchronous; goes on with what is known
+   * while etcd cannot be heard.
    *
    * @throws SdError `SD_NO_INSTANCE` if none is known, or all that are known have the weight 0; the message says
    *   which.
    */
   pick(): T {
-    if (!this.#isPickerFresh) {
-      const { instances } = this.snapshot;
-      const candidates = this.#isPickable ? instances.filter(this.#isPickable) : instances;
-      const subject = { name: this.prefix, known: instances.length };
-      this.#picker = new RoundRobin(candidates, subject, this.#picker);
-      this.#isPickerFresh = true;
-    }
-    return this.#picker.pick();
+    this.#picker ??= this.#newPicker();
+    const picked = this.#picker.take();
+    if (picked === undefined) throw this.#nothing();
+    return picked;
   }
 
   /**
@@ -216,8 +214,29 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
     if (changes.length === 0 && !isFirst) return;
     this.#changedAt = this.#client.clock.now();
     this.#instances = undefined;
-    this.#isPickerFresh = false;
+    if (this.#picker) for (const change of changes) this.#follow(this.#picker, change);
     this.#listeners.emit(changes, position);
+  }
+
+  #newPicker(): Picker<T> {
+    const picker = this.#makePicker(this.#client.random);
+    for (const instance of this.#store.entries()) this.#follow(picker, { type: "added", instance });
+    return picker;
+  }
+
+  #follow(picker: Picker<T>, { type, instance }: Change<T>): void {
+    if (type !== "removed" && this.#isPickable(instance)) picker.put(instance);
+    else picker.delete(instance);
+  }
+
+  #nothing(): SdError {
+    const known = this.snapshot.instances.length;
+    return new SdError(
+      "SD_NO_INSTANCE",
+      known === 0
+        ? `no instance of ${this.prefix} is known`
+        : `no instance of ${this.prefix} can be picked: ${known} known, each of weight 0`,
+    );
   }
 
   /** A mailbox that is fed with every change, and ends with this discovery, whatever it still holds. */

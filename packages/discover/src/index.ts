@@ -10,5 +10,6 @@ export {
   type WaitOptions,
 } from "./discover.js";
 export type { ChangeListener, Discovery, DiscoveryState } from "./discovery.js";
+export type { Balancer } from "./picker.js";
 export type { Entry } from "./read-entry.js";
 export type { Snapshot } from "./snapshot.js";
