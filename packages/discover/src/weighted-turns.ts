@@ -90,26 +90,32 @@ export class WeightedTurns<T extends Keyed> {
     while (tier.place > 0) {
       const parent = this.#heap[(tier.place - 1) >> 1] as Tier<T>;
       if (parent.due <= tier.due) break;
-      this.#swap(parent, tier);
+      const { place } = parent;
+      this.#set(parent, tier.place);
+      this.#set(tier, place);
     }
     this.#sink(tier);
   }
 
+  /** Moves those that are due earlier up, and the tier into the gap that they leave. */
   #sink(tier: Tier<T>): void {
+    const heap = this.#heap;
+    const { due } = tier;
+    let gap = tier.place;
     for (;;) {
-      const left = this.#heap[2 * tier.place + 1];
-      if (left === undefined) return;
-      const right = this.#heap[2 * tier.place + 2];
-      const earlier = right !== undefined && right.due < left.due ? right : left;
-      if (earlier.due >= tier.due) return;
-      this.#swap(tier, earlier);
+      let place = 2 * gap + 1;
+      let earlier = heap[place];
+      if (earlier === undefined) break;
+      const right = heap[place + 1];
+      if (right !== undefined && right.due < earlier.due) {
+        earlier = right;
+        place += 1;
+      }
+      if (earlier.due >= due) break;
+      this.#set(earlier, gap);
+      gap = place;
     }
-  }
-
-  #swap(a: Tier<T>, b: Tier<T>): void {
-    const place = a.place;
-    this.#set(a, b.place);
-    this.#set(b, place);
+    this.#set(tier, gap);
   }
 
   #set(tier: Tier<T>, place: number): void {
