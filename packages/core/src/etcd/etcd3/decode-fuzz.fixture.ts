@@ -9,8 +9,9 @@ export interface Schema {
 
 const header: Schema = { 1: "uint64", 2: "uint64", 3: "count", 4: "uint64" };
 const keyValue: Schema = { 1: "bytes", 2: "count", 3: "count", 4: "count", 5: "bytes", 6: "int64" };
-/** The last is `prev_kv`, which we pass over. */
-const event: Schema = { 1: "flag", 2: keyValue, 3: keyValue };
+/** `prev_kv`, which we pass over, whatever is in it. */
+const previous: Schema = { ...keyValue };
+const event: Schema = { 1: "flag", 2: keyValue, 3: previous };
 
 export const schemas = {
   Range: { 1: header, 2: keyValue, 3: "flag", 4: "count" },
@@ -109,12 +110,16 @@ export function spoiled(message: Buffer, below: Below): Buffer {
 const MAX_COUNT = 2n ** 53n;
 
 /**
- * Whether protobufjs reads the message in a way of its own: it takes a known field whatever its wire type,
- * passes over groups, takes the low 32 bits of a flag, cuts off what a varint or a tag has too much, and
- * replaces what is not UTF-8 in its own manner. It takes what is there of a text or number that is cut off,
- * and lets an inner message run over its end. Revisions and counts of 2^53 and more we refuse.
+ * What becomes of a message.
+ *
+ * - `plain`: protobufjs reads or refuses it, and so do we.
+ * - `broken`: we refuse it. protobufjs takes what is there of a text or number that is cut off, and lets an inner
+ *   message run over its end.
+ * - `peculiar`: protobufjs takes a known field whatever its wire type, passes over groups, takes the low 32 bits
+ *   of a flag, cuts off what a varint or a tag has too much, and replaces what is not UTF-8 in its own manner.
+ *   Revisions and counts of 2^53 and more we refuse.
  */
-export function isPeculiar(message: Uint8Array, schema: Schema, isInner = false): boolean {
+export function judge(message: Uint8Array, schema: Schema, isInner = false): "plain" | "broken" | "peculiar" {
   let at = 0;
   const number = (): bigint | undefined => {
     let value = 0n;
@@ -128,32 +133,33 @@ export function isPeculiar(message: Uint8Array, schema: Schema, isInner = false)
   };
   while (at < message.length) {
     const tag = number();
-    if (tag === undefined) return true;
-    if (tag >= 1n << 32n || tag < 8n) return true;
+    if (tag === undefined) return "broken";
+    if (tag >= 1n << 32n || tag < 8n) return "peculiar";
     const [field, type] = [Number(tag >> 3n), Number(tag & 7n)];
     const kind = schema[field];
-    if (type === 3 || type === 4 || type > 5) return true;
-    if (kind !== undefined && type !== (isNumber(kind) ? 0 : 2)) return true;
+    if (type === 3 || type === 4 || type > 5) return "peculiar";
+    if (kind !== undefined && type !== (isNumber(kind) ? 0 : 2)) return "peculiar";
     if (type === 1) at += 8;
     else if (type === 5) at += 4;
     else {
       const value = number();
-      if (value === undefined) return true;
+      if (value === undefined) return "broken";
       if (type === 0) {
-        if (value >= 1n << 64n || (kind !== undefined && isPeculiarNumber(value, kind))) return true;
+        if (value >= 1n << 64n || (kind !== undefined && isPeculiarNumber(value, kind))) return "peculiar";
       } else {
-        if (value >= 1n << 31n) return true;
+        if (value >= 1n << 31n) return "peculiar";
         const bytes = message.subarray(at, at + Number(value));
         at += Number(value);
-        if (isMessage(kind) && isPeculiar(bytes, kind, true)) return true;
-        if (kind === "text" && at > message.length) return true;
-        if (kind === "text" && !Buffer.from(Buffer.from(bytes).toString()).equals(bytes)) return true;
+        const inner = isMessage(kind) ? judge(bytes, kind, true) : "plain";
+        if (inner !== "plain") return kind === previous ? "peculiar" : inner;
+        if (kind === "text" && at > message.length) return "broken";
+        if (kind === "text" && !Buffer.from(Buffer.from(bytes).toString()).equals(bytes)) return "peculiar";
       }
     }
     // Both refuse what runs over the end of the whole message.
-    if (at > message.length) return isInner;
+    if (at > message.length) return isInner ? "broken" : "plain";
   }
-  return false;
+  return "plain";
 }
 
 function isPeculiarNumber(value: bigint, kind: Kind): boolean {

@@ -2,7 +2,7 @@ import { SeededRandom } from "@sd/testing";
 import { describe, expect, it } from "vitest";
 import { SdError } from "../../kit/errors.js";
 import type { Header, KeepAliveResponse, KeyValue, RangeResponse, WatchResponse } from "../types.js";
-import { isPeculiar, randomMessage, type Schema, schemas, spoiled } from "./decode-fuzz.fixture.js";
+import { judge, randomMessage, type Schema, schemas, spoiled } from "./decode-fuzz.fixture.js";
 import { decodeRange } from "./decode-kv.js";
 import { decodeLease } from "./decode-lease.js";
 import { decodeWatch } from "./decode-watch.js";
@@ -105,12 +105,6 @@ function ours({ ours: show }: Subject, message: Buffer): unknown {
   }
 }
 
-/** The same message within a bigger block. */
-function embedded(message: Buffer): Buffer {
-  const block = Buffer.concat([Buffer.alloc(5, 0x80), message, Buffer.alloc(20, 0x0a)]);
-  return block.subarray(5, 5 + message.length);
-}
-
 function theirs(name: string, { theirs: show }: Subject, message: Buffer): unknown {
   let decoded: object;
   try {
@@ -130,15 +124,12 @@ describe("the decoder of hot answers, beside protobufjs", () => {
       const whole = randomMessage(subject.schema, below);
       const message = index % 2 === 0 ? whole : spoiled(whole, below);
       const result = ours(subject, message);
-      // What lies beside it must not show.
-      if (JSON.stringify(ours(subject, embedded(message))) !== JSON.stringify(result)) {
-        expect.fail(`seed ${SEED}, message ${index}: read beyond ${message.toString("hex")}`);
-      }
-      if (isPeculiar(message, subject.schema)) {
+      const verdict = judge(message, subject.schema);
+      if (verdict === "peculiar") {
         outcomes.peculiar += 1;
         continue;
       }
-      const expected = theirs(name, subject, message);
+      const expected = verdict === "broken" ? "refused" : theirs(name, subject, message);
       if (JSON.stringify(result) !== JSON.stringify(expected)) {
         expect(result, `seed ${SEED}, message ${index}: ${message.toString("hex")}`).toEqual(expected);
       }
@@ -147,6 +138,6 @@ describe("the decoder of hot answers, beside protobufjs", () => {
     if (MESSAGES > 10_000) process.stdout.write(`${name}: ${JSON.stringify(outcomes)}\n`);
     // Most messages must be of use.
     expect(outcomes.same).toBeGreaterThan(MESSAGES / 2);
-    expect(outcomes.refused).toBeGreaterThan(MESSAGES / 200);
+    expect(outcomes.refused).toBeGreaterThan(MESSAGES / 50);
   });
 });
