@@ -143,6 +143,8 @@ const ascii = /^[ -~]*$/;
 
 /** What leads from one content to another, of `revision`. */
 function difference<T>({ held }: Content<T>, next: Content<T>, revision: number): Change<T>[] {
+  // The first list: nothing has to be looked up.
+  if (held.size === 0) return Array.from(next.held.values(), (instance) => putChange(instance, undefined));
   const changes: Change<T>[] = [];
   let kept = 0;
   for (const [id, instance] of next.held) {
