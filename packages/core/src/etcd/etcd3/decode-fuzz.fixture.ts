@@ -116,7 +116,7 @@ const MAX_COUNT = 2n ** 53n;
  * - `broken`: we refuse it. protobufjs takes what is there of a text or number that is cut off, and lets an inner
  *   message run over its end.
  * - `peculiar`: protobufjs takes a known field whatever its wire type, passes over groups, takes the low 32 bits
- *   of a flag, cuts off what a varint or a tag has too much, and replaces what is not UTF-8 in its own manner.
+ *   of a flag, cuts off what a varint has too much, refuses a tag of more than five bytes, and replaces what is not UTF-8 in its own manner.
  *   Revisions and counts of 2^53 and more we refuse.
  */
 export function judge(message: Uint8Array, schema: Schema, isInner = false): "plain" | "broken" | "peculiar" {
@@ -132,9 +132,10 @@ export function judge(message: Uint8Array, schema: Schema, isInner = false): "pl
     return 1n << 64n;
   };
   while (at < message.length) {
+    const start = at;
     const tag = number();
     if (tag === undefined) return "broken";
-    if (tag >= 1n << 32n || tag < 8n) return "peculiar";
+    if (tag >= 1n << 32n || tag < 8n || at - start > 5) return "peculiar";
     const [field, type] = [Number(tag >> 3n), Number(tag & 7n)];
     const kind = schema[field];
     if (type === 3 || type === 4 || type > 5) return "peculiar";
