@@ -1,0 +1,71 @@
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { failureLines } from "./failure-text.js";
+import { Totals } from "./report.js";
+import { shrink } from "./shrink.js";
+import { type Outcome, simulate } from "./simulate.js";
+
+const help = `Usage: npm run simulate [-- --seeds N] [--from S] [--seed S] [--log]
+
+  Runs registrations and discoveries against an etcd in memory, under faults, on virtual time.
+
+  --seeds N   how many seeds (default 1000)
+  --from S    the first of them (default 1)
+  --seed S    only this one
+  --log       prints all that happened (with --seed)
+`;
+
+/** So many failing seeds are told in full. */
+const MAX_FAILURES = 3;
+
+async function main(): Promise<number> {
+  const { values: flags } = parseArgs({
+    options: {
+      seeds: { type: "string", default: "1000" },
+      from: { type: "string", default: "1" },
+      seed: { type: "string" },
+      log: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (flags.help) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const first = whole("from", flags.seed ?? flags.from);
+  const count = flags.seed === undefined ? whole("seeds", flags.seeds) : 1;
+  const startedAt = performance.now();
+  const totals = new Totals();
+  const failures: Outcome[] = [];
+  for (let seed = first; seed < first + count; seed += 1) {
+    const outcome = await simulate(seed);
+    totals.add(outcome.totals);
+    if (flags.log) print(outcome.log);
+    if (outcome.violations.length === 0) continue;
+    failures.push(outcome);
+    if (failures.length <= MAX_FAILURES) print(failureLines(await shrink(outcome)));
+    else print([`seed ${seed}: ${outcome.violations.map(({ invariant }) => invariant).join(" ")}`]);
+  }
+  const seconds = (performance.now() - startedAt) / 1_000;
+  print([
+    `seeds                    ${count}, from ${first}: ${(count / seconds).toFixed(1)} a second`,
+    ...totals.lines(),
+    `seeds with violations    ${failures.length}${failures.length > 0 ? `: ${failures.map(({ plan }) => plan.seed).join(" ")}` : ""}`,
+  ]);
+  return failures.length === 0 ? 0 : 1;
+}
+
+function whole(name: string, text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isInteger(value) && value >= 0) return value;
+  process.stderr.write(
+    `--${name} must be a whole number, got ${JSON.stringify(text)} (--help shows the flags)\n`,
+  );
+  process.exit(2);
+}
+
+function print(lines: readonly string[]): void {
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+process.exitCode = await main();
