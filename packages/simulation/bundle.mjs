@@ -34,6 +34,8 @@ export async function bundle(entry, outfile, plugins = []) {
 const others = {
   name: "packages of others",
   setup({ onResolve }) {
+    // This file: in the bundle it would not know where the sources are.
+    onResolve({ filter: /\/bundle\.mjs$/ }, () => ({ path: fileURLToPath(import.meta.url), external: true }));
     onResolve({ filter: /^[^.]/ }, ({ path, importer, kind }) => {
       if (kind === "entry-point" || isBuiltin(path) || path.startsWith("@sd/")) return undefined;
       return { path: createRequire(importer).resolve(path), external: true };

@@ -70,6 +70,7 @@ export class Actor {
   /** Ends all faults. */
   heal(): void {
     for (const end of [...this.#ends]) end();
+    for (const { link } of this.#world.units) link.renewalsToDrop = 0;
   }
 
   #fault(action: Action): void {
@@ -124,9 +125,6 @@ export class Actor {
       case "behave":
         this.#behave(action.changes, action.forMs);
         break;
-      case "drop renewal":
-        memory.dropNextRequest("renew");
-        break;
       default:
         this.#linkFault(action);
     }
@@ -141,6 +139,9 @@ export class Actor {
         this.#during(action.forMs, () => {
           link.weather = fair;
         });
+        break;
+      case "drop renewal":
+        link.renewalsToDrop += 1;
         break;
       case "cut link":
         link.cut();

@@ -21,8 +21,11 @@ export type Target =
 
 /** A discovery may say "live" and lag so long (D16). */
 const MAX_LAG_MS = 15_000;
-/** It says so once its watch stands, and then catches up: that may take so long. */
-const CATCH_UP_MS = 5_000;
+/**
+ * It says so once its watch stands, before it has caught up. A stream on which nothing follows is left after
+ * 7.5 s: so long it may be wrong.
+ */
+const CATCH_UP_MS = 8_000;
 
 type Shown = Instance | Entry;
 

@@ -5,10 +5,14 @@ export interface LinkStreamOptions<Out, In> {
   readonly process: Process;
   readonly world: Clock;
   readonly handlers: StreamHandlers<In>;
+  /** What etcd sends as one message, as it comes in. */
+  readonly inParts: (message: In) => readonly In[];
   /** How long the next message takes. */
   readonly delay: () => number;
   /** Whether the stream breaks at this message. */
   readonly isCut: () => boolean;
+  /** Whether what is sent now is lost without a sign. */
+  readonly isDropped: () => boolean;
   readonly onSend: (message: Out) => void;
   readonly onOver: () => void;
 }
@@ -34,21 +38,25 @@ export class LinkStream<Out, In> implements DuplexStream<Out> {
   /** What etcd's end of the stream tells. */
   readonly fromEtcd: StreamHandlers<In> = {
     onMessage: (message) => {
-      const { isCut, process, handlers } = this.#options;
-      if (this.#isMute || this.#isOver) return;
-      const isLast = isCut();
-      this.#downAt = this.#inOrder(this.#downAt, () => {
-        if (this.#isOver || this.#isMute) return;
-        process.run(() => {
-          if (!this.#isCanceled) handlers.onMessage(message);
-        });
-        if (isLast) this.fail(broken());
-      });
+      for (const part of this.#options.inParts(message)) this.#receive(part);
     },
     onEnd: (error) => {
       if (!this.#isMute) this.fail(error);
     },
   };
+
+  #receive(message: In): void {
+    const { isCut, process, handlers } = this.#options;
+    if (this.#isMute || this.#isOver) return;
+    const isLast = isCut();
+    this.#downAt = this.#inOrder(this.#downAt, () => {
+      if (this.#isOver || this.#isMute) return;
+      process.run(() => {
+        if (!this.#isCanceled) handlers.onMessage(message);
+      });
+      if (isLast) this.fail(broken());
+    });
+  }
 
   attach(inner: DuplexStream<Out>): void {
     this.#inner = inner;
@@ -57,9 +65,9 @@ export class LinkStream<Out, In> implements DuplexStream<Out> {
 
   send(message: Out): void {
     if (this.#isOver) return;
-    const { isCut, onSend } = this.#options;
+    const { isCut, isDropped, onSend } = this.#options;
     onSend(message);
-    if (this.#isMute) return;
+    if (this.#isMute || isDropped()) return;
     const isLast = isCut();
     this.#upAt = this.#inOrder(this.#upAt, () => {
       if (this.#isOver || this.#isMute) return;

@@ -62,6 +62,8 @@ export class Link implements EtcdTransport {
   weather: Weather = fair;
   /** New calls and streams fail at once. */
   isRefusing = false;
+  /** So many renewals will not be answered, on a stream that stays. */
+  renewalsToDrop = 0;
   #isBlackHole = false;
 
   constructor(options: LinkOptions) {
@@ -94,7 +96,8 @@ export class Link implements EtcdTransport {
   }
 
   watch(handlers: StreamHandlers<WatchResponse>, options?: CallOptions): Promise<DuplexStream<WatchRequest>> {
-    return this.#open<WatchRequest, WatchResponse>("watch", "watchRequest", handlers, options);
+    const inParts = (response: WatchResponse): WatchResponse[] => this.#inParts(response);
+    return this.#open<WatchRequest, WatchResponse>("watch", "watchRequest", handlers, options, inParts);
   }
 
   /** Breaks all that is under way, and every stream. */
@@ -192,6 +195,7 @@ export class Link implements EtcdTransport {
     message: "renew" | "watchRequest",
     handlers: StreamHandlers<In>,
     { signal, timeoutMs = 5_000 }: CallOptions = {},
+    inParts: (message: In) => readonly In[] = (each) => [each],
   ): Promise<DuplexStream<Out>> {
     signal?.throwIfAborted();
     if (this.#isClosed) throw closed();
@@ -201,8 +205,10 @@ export class Link implements EtcdTransport {
       process,
       world,
       handlers,
+      inParts,
       delay: () => this.#delay(),
       isCut: () => this.#isCut(),
+      isDropped: () => verb === "keepAlive" && this.renewalsToDrop > 0 && this.renewalsToDrop-- > 0,
       onSend: (request) => onRequest({ verb: message, request } as Request)(),
       onOver: () => void this.#streams.delete(stream as never),
     });
@@ -237,6 +243,20 @@ export class Link implements EtcdTransport {
       stream.cancel();
       throw error;
     }
+  }
+
+  /** Splits a message as etcd splits one of many events: before any of them, also within a revision. */
+  #inParts(response: WatchResponse): WatchResponse[] {
+    const { random, onFault } = this.#options;
+    const { events } = response;
+    const { fragmented } = this.weather;
+    if (events.length < 2 || fragmented === 0 || random.next() >= fragmented) return [response];
+    onFault("fragments");
+    const middle = 1 + random.below(events.length - 1);
+    return [
+      { ...response, events: events.slice(0, middle), fragment: true },
+      { ...response, events: events.slice(middle) },
+    ];
   }
 
   #isCut(): boolean {

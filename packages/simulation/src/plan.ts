@@ -32,7 +32,8 @@ export type Action =
   | { readonly type: "refuse" | "freeze" | "kill" | "hold" | "full"; readonly forMs: number }
   | { readonly type: "wipe"; readonly newCluster: boolean; readonly forMs: number }
   | { readonly type: "behave"; readonly changes: Partial<Behaviour>; readonly forMs: number }
-  | { readonly type: "drop renewal" }
+  /** As etcd's grpc-proxy may do: the stream stays, and the next renewal is not answered. */
+  | { readonly type: "drop renewal"; readonly process: number }
   | { readonly type: "weather"; readonly process: number; readonly weather: Weather; readonly forMs: number }
   | { readonly type: "cut link"; readonly process: number }
   | { readonly type: "black hole" | "refuse link"; readonly process: number; readonly forMs: number }
@@ -74,6 +75,9 @@ export function planOf(seed: number): Plan {
   for (let process = 0; process < PROCESSES; process += 1) {
     if (process < 3) steps.push({ afterMs: 0, action: draw.register(process) });
     else steps.push({ afterMs: 0, action: draw.discover(process) });
+  }
+  for (let process = 0; process < PROCESSES; process += 1) {
+    if (random.below(2) === 0) steps.push({ afterMs: 0, action: draw.weatherOn(process) });
   }
   const count = 10 + random.below(30);
   for (let index = 0; index < count; index += 1) {
@@ -129,6 +133,10 @@ class Draw {
     return { type: "discover", process, target: this.of(targets) };
   }
 
+  weatherOn(process: number): Action {
+    return { type: "weather", process, weather: this.#weather(), forMs: this.#for() };
+  }
+
   #process(): number {
     return this.#random.below(PROCESSES);
   }
@@ -146,7 +154,7 @@ class Draw {
   }
 
   #weather(): Weather {
-    const chance = (): number => (this.#random.below(3) === 0 ? this.#random.next() * 0.3 : 0);
+    const chance = (): number => (this.#random.below(2) === 0 ? this.#random.next() * 0.4 : 0);
     return {
       delayMs: this.of([0, 5, 50, 300, 1_200]),
       dropped: chance() / 2,
@@ -155,6 +163,7 @@ class Draw {
       stalled: chance() / 3,
       repeated: chance(),
       cut: this.of([0, 0, 0.02, 0.2]),
+      fragmented: this.of([0, 0.5, 1]),
     };
   }
 
@@ -207,8 +216,8 @@ class Draw {
           ]),
         }),
       ],
-      [2, () => ({ type: "drop renewal" })],
-      [6, () => ({ ...lasting("weather"), process: this.#process(), weather: this.#weather() })],
+      [2, () => ({ type: "drop renewal", process: this.#process() })],
+      [6, () => this.weatherOn(this.#process())],
       [4, () => ({ type: "cut link", process: this.#process() })],
       [3, () => ({ ...lasting("black hole"), process: this.#process() })],
       [2, () => ({ ...lasting("refuse link"), process: this.#process() })],

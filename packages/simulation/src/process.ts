@@ -16,7 +16,8 @@ export class Process implements Clock {
   readonly name: string;
   readonly #world: Clock;
   #status: "running" | "paused" | "dead" = "running";
-  #waiting: Waiting[] = [];
+  #isBuried = false;
+  readonly #waiting: Waiting[] = [];
   #pausedAt = 0;
   /** When it last stood still, until now if it does; -1 for never. */
   #lastPause = -1;
@@ -74,10 +75,16 @@ export class Process implements Clock {
     this.#next();
   }
 
-  /** It never does anything again. */
+  /** It does nothing any more. */
   kill(): void {
     this.#status = "dead";
-    this.#waiting = [];
+  }
+
+  /** What is left of a dead process comes to its end, so that it holds nothing of ours. */
+  bury(): void {
+    if (this.#status !== "dead") return;
+    this.#isBuried = true;
+    for (const { step } of this.#waiting.splice(0)) step();
   }
 
   /** Whether it stood still at any time since `at`. */
@@ -87,8 +94,7 @@ export class Process implements Clock {
   }
 
   #take(isTimer: boolean, step: () => void): void {
-    if (this.#status === "dead") return;
-    if (this.isUpToDate) step();
+    if (this.isUpToDate || this.#isBuried) step();
     else this.#waiting.push({ isTimer, step });
   }
 

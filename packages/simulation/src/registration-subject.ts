@@ -87,7 +87,10 @@ export class RegistrationSubject {
   async close(): Promise<void> {
     this.#isClosing = true;
     const startedAt = this.#record.now;
-    const result = await this.registration.close();
+    const result = await this.registration.close().catch((error) => {
+      this.#blame("R9", `close() throws ${error}`);
+      return { confirmed: false };
+    });
     this.#record.note(this.name, `closed, ${result.confirmed ? "confirmed" : "not confirmed"}`);
     if (this.process.status === "dead") return;
     const tookMs = this.#record.now - startedAt;

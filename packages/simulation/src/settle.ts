@@ -144,20 +144,34 @@ async function end(world: World): Promise<void> {
   const { clock, memory, record, units } = world;
   const closings = world.registrations.filter((each) => each.isWanted).map((each) => each.close());
   await clock.advance(3_500);
-  await Promise.all(closings);
+  await bounded(world, closings, "R9", "close() of a registration has not come to an end");
   for (const [key, kv] of world.history.now.state("/", Number.POSITIVE_INFINITY)) {
     const owner = world.ownerOf(kv);
     if (owner) record.blame("R9", owner.name, `${key} is there after close()`);
   }
-  const closed = Promise.all(units.map(({ client }) => client.close()));
-  await clock.advance(1_000);
-  await closed;
+  for (const { process } of units) process.bury();
+  const closed = units.map(({ client }) => client.close());
+  await clock.advance(5_000);
+  await bounded(world, closed, "D19", "close() of a client has not come to an end");
   if (memory.openStreams > 0)
     record.blame("D19", "etcd", `${memory.openStreams} streams are open at the end`);
   await memory.close();
   // Calls that nobody waits for any more end by their own time limit.
   await clock.advance(60_000);
   if (clock.pending > 0) record.blame("D19", "simulation", `${clock.pending} timers are left at the end`);
+}
+
+/** All should have settled by now: nobody waits for ever. */
+async function bounded(
+  { record, clock }: World,
+  work: readonly Promise<unknown>[],
+  invariant: string,
+  text: string,
+): Promise<void> {
+  const late = new Set(work);
+  for (const each of work) each.finally(() => late.delete(each)).catch(() => {});
+  await clock.settle();
+  if (late.size > 0) record.blame(invariant, "simulation", `${text} (${late.size})`);
 }
 
 function wantedKeys({ registrations }: World): string[] {

@@ -16,9 +16,20 @@ export interface Weather {
   readonly repeated: number;
   /** The stream breaks, at this message. */
   readonly cut: number;
+  /** A message of a watch comes in parts. */
+  readonly fragmented: number;
 }
 
-export const fair: Weather = { delayMs: 0, dropped: 0, lost: 0, late: 0, stalled: 0, repeated: 0, cut: 0 };
+export const fair: Weather = {
+  delayMs: 0,
+  dropped: 0,
+  lost: 0,
+  late: 0,
+  stalled: 0,
+  repeated: 0,
+  cut: 0,
+  fragmented: 0,
+};
 
 /** What becomes of one call. */
 export type Fate = "fine" | "dropped" | "lost" | "late" | "stalled" | "repeated";

@@ -28,6 +28,10 @@ export class WorldClock implements Clock {
     this.#move();
   }
 
+  async settle(): Promise<void> {
+    await this.advance(0);
+  }
+
   get pending(): number {
     return this.#manual.pending;
   }
