@@ -115,7 +115,7 @@ export class DiscoverySubject {
   isRight(): boolean {
     if (this.discovery.state.status !== "live" || this.#life !== this.#history.life) return false;
     const wanted = this.#wanted(this.#history.now, Number.POSITIVE_INFINITY);
-    return differences(this.#showing(), wanted).length === 0;
+    return differences(this.#present(), wanted).length === 0;
   }
 
   /** How it differs from what the store holds now, and what its reader has put together. */
@@ -125,11 +125,13 @@ export class DiscoverySubject {
     const standing = state.status === "live" ? [] : [`is ${state.status}`];
     const life =
       this.#life === this.#history.life ? [] : [`shows life ${this.#life} of ${this.#history.life}`];
-    return [...standing, ...life, ...differences(this.#showing(), wanted)];
+    return [...standing, ...life, ...differences(this.#present(), wanted)];
   }
 
   /** Whether who reads `changes()` knows what the snapshot shows. */
   checkReader(): void {
+    const { size } = retainedOf(this.discovery);
+    if (size > 0) this.#blame("D11", `still retains ${size} keys of a history that is over`);
     const wrong = differences(this.#read, this.#showing());
     if (wrong.length > 0) this.#blame("D3", `a reader of changes() is left with ${wrong.join(", ")}`);
   }
@@ -155,12 +157,12 @@ export class DiscoverySubject {
   /** The newest life, not before `first`, that holds what it shows. */
   #findLife(first: number): void {
     const { lives } = this.#history;
-    const showing = this.#showing();
+    const present = this.#present();
     for (let life = lives.length - 1; life >= first; life -= 1) {
       const { revision } = this.#position;
       const candidate = lives[life] as Life;
       if (candidate.revision < revision) continue;
-      if (differences(showing, this.#wanted(candidate, revision)).length > 0) continue;
+      if (differences(present, this.#wanted(candidate, revision)).length > 0) continue;
       this.#life = life;
       return;
     }
@@ -172,11 +174,11 @@ export class DiscoverySubject {
     this.#record.totals.snapshots += 1;
     const life = this.#history.lives[this.#life] as Life;
     this.#history.sync();
-    const showing = this.#showing();
+    const present = this.#present();
     const wanted = this.#wanted(life, this.#position.revision);
-    const wrong = differences(showing, wanted);
+    const wrong = differences(present, wanted);
     if (wrong.length === 0) return;
-    const isFlap = showing.size === 0 && wanted.size > 0;
+    const isFlap = present.size === 0 && wanted.size > 0;
     this.#blame(isFlap ? "D11" : "D1", `at revision ${this.#position.revision}: ${wrong.join(", ")}`);
   }
 
@@ -227,7 +229,10 @@ export class DiscoverySubject {
       if (shown === undefined) told.push(`+${key}@${modRevision}`);
       else if (shown !== modRevision || isNewEpoch) told.push(`~${key}@${modRevision}`);
     }
+    const showing = this.#showing();
     for (const key of this.#shown.keys()) {
+      // Retained: it is not gone yet.
+      if (showing.has(key) && !wanted.has(key)) continue;
       // What can no longer be read is gone since it was written.
       if (!wanted.has(key)) told.push(`-${key}@${life.at(key, revision)?.modRevision ?? revision}`);
     }
@@ -282,6 +287,13 @@ export class DiscoverySubject {
     return new Map(instances.map(({ key, modRevision }) => [latin(key), modRevision]));
   }
 
+  /** What it shows as etcd's: without what it retains of a history that is over. */
+  #present(): Map<string, number> {
+    const showing = this.#showing();
+    for (const key of retainedOf(this.discovery)) showing.delete(latin(key));
+    return showing;
+  }
+
   #wanted(life: Life, revision: number): Map<string, number> {
     const wanted = new Map<string, number>();
     for (const [key, kv] of life.state(this.prefix, revision)) {
@@ -297,6 +309,11 @@ export class DiscoverySubject {
   #blame(invariant: string, text: string): void {
     this.#record.blame(invariant, this.name, text);
   }
+}
+
+/** The keys that a discovery shows for a while though etcd has lost them (D11), if it does so. */
+function retainedOf(discovery: object): ReadonlySet<string> {
+  return "retained" in discovery ? (discovery.retained as ReadonlySet<string>) : new Set();
 }
 
 const readable = new WeakMap<KeyValue, boolean>();
