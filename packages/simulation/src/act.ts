@@ -8,6 +8,7 @@ import type { Unit, World } from "./world.js";
 export class Actor {
   readonly #world: World;
   readonly #operator: EtcdTransport;
+  readonly #isSilent: boolean;
   /** The ends of the faults that are on. */
   readonly #ends = new Set<() => void>();
   #lastId = 2n ** 62n;
@@ -16,8 +17,10 @@ export class Actor {
   /** Whether etcd was ever full: who has met that comes back late. */
   wasFull = false;
 
-  constructor(world: World) {
+  /** @param isSilent see `Plan` */
+  constructor(world: World, isSilent: boolean) {
     this.#world = world;
+    this.#isSilent = isSilent;
     this.#operator = world.memory.transport();
   }
 
@@ -116,7 +119,7 @@ export class Actor {
         this.#during(action.forMs, () => memory.setFull(false));
         break;
       case "wipe":
-        if (this.#hasWiped) return;
+        if (this.#hasWiped && !this.#isSilent) return;
         this.#hasWiped = true;
         this.#world.wipe(action.newCluster);
         memory.refuse();
@@ -206,7 +209,7 @@ export class Actor {
 
   /** Many revisions while nobody is connected: who comes back has to catch up in batches. */
   #burst(prefix: string, count: number): void {
-    if (this.#hasWiped) return;
+    if (this.#hasWiped && !this.#isSilent) return;
     const { memory } = this.#world;
     memory.cut();
     this.#world.operate(() => {

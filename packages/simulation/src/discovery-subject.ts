@@ -27,6 +27,9 @@ const MAX_LAG_MS = 15_000;
  */
 const CATCH_UP_MS = 8_000;
 
+/** What does not hold while it is in doubt. */
+const doubtful: ReadonlySet<string> = new Set(["D1", "D3", "D8", "D11", "D16"]);
+
 type Shown = Instance | Entry;
 
 /** A discovery, and its log checked against the store's history as it is written. */
@@ -45,6 +48,7 @@ export class DiscoverySubject {
   #shown = new Map<string, number>();
   /** What a reader of `changes()` has put together. */
   readonly #read = new Map<string, number>();
+  #isInDoubt = false;
   #liveSince = Number.POSITIVE_INFINITY;
   #isClosing = false;
   #isClosed = false;
@@ -85,6 +89,16 @@ export class DiscoverySubject {
     void this.#follow(client);
   }
 
+  /**
+   * Whether it may be wrong without knowing, until it compares itself with etcd (D9). It must be right when
+   * that is over.
+   */
+  set isInDoubt(isInDoubt: boolean) {
+    this.#isInDoubt = isInDoubt;
+    if (isInDoubt) return;
+    this.#life = this.#history.life;
+  }
+
   get isOpen(): boolean {
     return !this.#isClosing && this.process.status !== "dead";
   }
@@ -113,7 +127,8 @@ export class DiscoverySubject {
 
   /** Whether it is live and shows what the store holds now. */
   isRight(): boolean {
-    if (this.discovery.state.status !== "live" || this.#life !== this.#history.life) return false;
+    if (this.discovery.state.status !== "live") return false;
+    if (this.#life !== this.#history.life && !this.#isInDoubt) return false;
     const wanted = this.#wanted(this.#history.now, Number.POSITIVE_INFINITY);
     return differences(this.#present(), wanted).length === 0;
   }
@@ -307,6 +322,7 @@ export class DiscoverySubject {
   }
 
   #blame(invariant: string, text: string): void {
+    if (this.#isInDoubt && doubtful.has(invariant)) return;
     this.#record.blame(invariant, this.name, text);
   }
 }

@@ -22,7 +22,7 @@ function attempt(wanted: readonly number[], invariant = "D1") {
 describe("shrink", () => {
   it("leaves the steps that are needed, each at its time", async () => {
     const run = attempt([3, 17, 31]);
-    const { plan } = await shrink(await run({ seed: 1, catchUpDelayMs: 0, steps }), run);
+    const { plan } = await shrink(await run({ seed: 1, catchUpDelayMs: 0, isSilent: false, steps }), run);
     let at = 0;
     const left = plan.steps.map(({ afterMs, action }) => {
       at += afterMs;
@@ -36,12 +36,12 @@ describe("shrink", () => {
   });
 
   it("does not take another broken promise for the same", async () => {
-    const whole = await attempt([], "D1")({ seed: 1, catchUpDelayMs: 0, steps });
+    const whole = await attempt([], "D1")({ seed: 1, catchUpDelayMs: 0, isSilent: false, steps });
     expect(await shrink(whole, attempt([], "R1"))).toBe(whole);
   });
 
   it("leaves alone what does not fail", async () => {
-    const whole = await attempt([99])({ seed: 1, catchUpDelayMs: 0, steps });
+    const whole = await attempt([99])({ seed: 1, catchUpDelayMs: 0, isSilent: false, steps });
     expect(await shrink(whole, attempt([]))).toBe(whole);
   });
 });

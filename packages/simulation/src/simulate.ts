@@ -15,8 +15,8 @@ export interface Outcome {
 }
 
 /** Runs the plan of a seed. The same seed, the same outcome, to the last byte of the log. */
-export function simulate(seed: number): Promise<Outcome> {
-  return run(planOf(seed));
+export function simulate(seed: number, options?: { readonly isSilent?: boolean }): Promise<Outcome> {
+  return run(planOf(seed, options));
 }
 
 /**
@@ -29,7 +29,7 @@ export async function run(plan: Plan): Promise<Outcome> {
   const world = new World(plan);
   const { record, clock } = world;
   try {
-    const actor = new Actor(world);
+    const actor = new Actor(world, plan.isSilent);
     for (const { afterMs, action } of plan.steps) {
       await clock.advance(afterMs);
       for (const discovery of world.discoveries) discovery.sample();
@@ -37,7 +37,7 @@ export async function run(plan: Plan): Promise<Outcome> {
     }
     await clock.advance(0);
     actor.heal();
-    await settle(world, actor.wasFull);
+    await settle(world, actor.wasFull, plan.isSilent);
   } catch (error) {
     record.blame("-", "simulation", error instanceof Error ? (error.stack ?? error.message) : String(error));
   }

@@ -35,6 +35,7 @@ export class World {
   readonly registrations: RegistrationSubject[] = [];
   readonly discoveries: DiscoverySubject[] = [];
   readonly random: SeededRandom;
+  readonly #isSilent: boolean;
   readonly #ownerOf = new Map<bigint, RegistrationSubject>();
   /** Leases that somebody ended on purpose. */
   readonly #ended = new Set<bigint>();
@@ -42,7 +43,8 @@ export class World {
   #expired: bigint[] = [];
   #isOperating = false;
 
-  constructor({ seed, catchUpDelayMs }: Plan) {
+  constructor({ seed, catchUpDelayMs, isSilent }: Plan) {
+    this.#isSilent = isSilent;
     this.random = new SeededRandom(seed ^ 0x5eed);
     this.memory = new MemoryEtcd({ clock: this.clock, catchUpDelayMs });
     for (let index = 1; index < FIRST_REVISIONS; index += 1) this.memory.put("/other", `${index}`);
@@ -94,7 +96,9 @@ export class World {
   discover({ process, client }: Unit, target: Target): void {
     if (process.status === "dead" || client.isClosed) return;
     const name = `${process.name}/d${this.discoveries.length}`;
-    this.discoveries.push(new DiscoverySubject(name, process, client, target, this.history, this.record));
+    const subject = new DiscoverySubject(name, process, client, target, this.history, this.record);
+    subject.isInDoubt = this.#isSilent;
+    this.discoveries.push(subject);
   }
 
   /** The process is gone from one moment to the next. */
