@@ -26,7 +26,6 @@ describe("simulate", () => {
   it("does the same in another process, from another build", { timeout: 60_000 }, async () => {
     const folder = await mkdtemp(join(tmpdir(), "sd-simulation-"));
     try {
-      // Beside the others, so that their packages are found.
       const file = join(folder, "main.mjs");
       await bundle("main", file);
       const flags = [file, "--seed", "7", "--log"];
