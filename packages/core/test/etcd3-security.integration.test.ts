@@ -66,7 +66,13 @@ describe.each(etcdBinaries())("the etcd3 transport, with etcd's authentication, 
   it("serves a further watch although the token of the open stream has expired (R18)", async () => {
     const auth = { username: "root", password: "s3cret" };
     await using client = createClient({ endpoints: etcd.endpoint, auth });
-    const store: Store = { replace() {}, apply() {}, bookmark() {} };
+    const store: Store = {
+      size: 0,
+      revisionOf: () => undefined,
+      replace() {},
+      apply: () => true,
+      bookmark() {},
+    };
     const reflect = (prefix: string) =>
       new Reflector(client, { range: prefixRange(Buffer.from(prefix)), store });
     await using first = reflect("/one/");

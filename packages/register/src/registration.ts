@@ -301,10 +301,15 @@ export class Registration<Update> implements AsyncDisposable {
     if (signal.aborted) return;
     const free = deferred<void>();
     this.#enter({ status: "conflict", owner: ownerOf(current) });
-    const guard = watchKey(this.#client, this.#settings.key, revision, (now) => {
-      if (!now || this.#mayReplace(now)) free.resolve();
-      else this.#enter({ status: "conflict", owner: ownerOf(now) });
-    });
+    const guard = watchKey(
+      this.#client,
+      this.#settings.key,
+      { revision, held: current.modRevision },
+      (now) => {
+        if (!now || this.#mayReplace(now)) free.resolve();
+        else this.#enter({ status: "conflict", owner: ownerOf(now) });
+      },
+    );
     await waitFor(free.promise, { signal }).catch(() => {});
     await guard.close();
   }

@@ -50,7 +50,13 @@ describe.each(etcdBinaries())("a cluster of three, on $name", ({ binary }) => {
   it("notices a member that has lost the others, by its watch (T4, F13)", async () => {
     const [isolated, ...others] = members as [EtcdProcess, ...EtcdProcess[]];
     await using client = createClient({ endpoints: [isolated.endpoint] });
-    const store: Store = { replace() {}, apply() {}, bookmark() {} };
+    const store: Store = {
+      size: 0,
+      revisionOf: () => undefined,
+      replace() {},
+      apply: () => true,
+      bookmark() {},
+    };
     await using reflector = new Reflector(client, { range: prefixRange(Buffer.from("/c/")), store });
     await eventually(() => reflector.state.status === "live");
     await Promise.all(others.map((other) => other.freeze()));

@@ -17,6 +17,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** The whole call, connecting included. Default 5000. */
   readonly timeoutMs?: number | undefined;
+  /** Asks another member than the one that would be asked first, if there is one: for a second opinion. */
+  readonly elsewhere?: boolean | undefined;
 }
 
 /** What a stream tells its owner. Nothing is called after `onEnd`, nor after `cancel()`. */

@@ -107,8 +107,8 @@ class Etcd3Transport implements EtcdTransport {
     using bounds = this.#bounds(options);
     const request = method.encode(message);
     const send = async (token: Token): Promise<Response> => {
-      let link = await this.#members.connect("calls", bounds);
-      while (!link.connection.isReady) link = await this.#members.connect("calls", bounds);
+      let link = await this.#members.connect("calls", bounds, options.elsewhere);
+      while (!link.connection.isReady) link = await this.#members.connect("calls", bounds, options.elsewhere);
       const call = { path: method.path, request, metadata: metadata(token) };
       return method.decode(await callOnce(link, call, this.#settings.clock, bounds));
     };

@@ -28,12 +28,14 @@ export class Members {
   }
 
   /**
-   * A connection to the first member that can be reached.
+   * A connection to the first member that can be reached; `elsewhere`: whose turn it is comes last.
    *
    * @throws the error of the last member, marked as not sent, if none can be reached, the reason of `bounds` if they end first.
    */
-  async connect(lane: LaneName, bounds: Bounds): Promise<Link> {
-    for (const member of this.#order(lane)) {
+  async connect(lane: LaneName, bounds: Bounds, elsewhere = false): Promise<Link> {
+    const [first, ...others] = this.#order(lane);
+    for (const member of elsewhere ? [...others, first] : [first, ...others]) {
+      if (!member) continue;
       try {
         return { member, connection: await bounds.wait(member.connect(lane)) };
       } catch (error) {
