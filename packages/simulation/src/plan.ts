@@ -54,6 +54,8 @@ export interface Step {
 export interface Plan {
   readonly seed: number;
   readonly catchUpDelayMs: number;
+  /** What a renewal of a lease that is gone is answered: -1 by etcd's grpc-proxy. */
+  readonly missingLeaseTtl: 0 | -1;
   /**
    * With trouble that shows in no answer of etcd, and is found by comparison only (D9): a wiped store that
    * has overtaken the old revision, deletes that are not told.
@@ -88,7 +90,8 @@ export function planOf(seed: number, { isSilent = false }: { readonly isSilent?:
   for (let index = 0; index < count; index += 1) {
     steps.push({ afterMs: draw.pause(), action: draw.action() });
   }
-  return { seed, catchUpDelayMs: draw.of([0, 0, 20, 100]), isSilent, steps };
+  const catchUpDelayMs = draw.of([0, 0, 20, 100]);
+  return { seed, catchUpDelayMs, missingLeaseTtl: draw.of([0, 0, -1]), isSilent, steps };
 }
 
 class Draw {
@@ -219,7 +222,6 @@ class Draw {
             { progress: "at-once" },
             { renewsDeadLeases: true },
             { replaysHistory: true },
-            { missingLeaseTtl: -1 },
             ...(this.#isSilent ? [{ losesDeletes: true }] : []),
           ]),
         }),

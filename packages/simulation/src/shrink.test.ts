@@ -4,6 +4,7 @@ import { Totals } from "./report.js";
 import { shrink } from "./shrink.js";
 import type { Outcome } from "./simulate.js";
 
+const rest = { seed: 1, catchUpDelayMs: 0, missingLeaseTtl: 0, isSilent: false } as const;
 const steps: readonly Step[] = Array.from({ length: 40 }, (_, nth) => ({
   afterMs: 10,
   action: { type: "update", nth },
@@ -22,7 +23,7 @@ function attempt(wanted: readonly number[], invariant = "D1") {
 describe("shrink", () => {
   it("leaves the steps that are needed, each at its time", async () => {
     const run = attempt([3, 17, 31]);
-    const { plan } = await shrink(await run({ seed: 1, catchUpDelayMs: 0, isSilent: false, steps }), run);
+    const { plan } = await shrink(await run({ ...rest, steps }), run);
     let at = 0;
     const left = plan.steps.map(({ afterMs, action }) => {
       at += afterMs;
@@ -36,12 +37,12 @@ describe("shrink", () => {
   });
 
   it("does not take another broken promise for the same", async () => {
-    const whole = await attempt([], "D1")({ seed: 1, catchUpDelayMs: 0, isSilent: false, steps });
+    const whole = await attempt([], "D1")({ ...rest, steps });
     expect(await shrink(whole, attempt([], "R1"))).toBe(whole);
   });
 
   it("leaves alone what does not fail", async () => {
-    const whole = await attempt([99])({ seed: 1, catchUpDelayMs: 0, isSilent: false, steps });
+    const whole = await attempt([99])({ ...rest, steps });
     expect(await shrink(whole, attempt([]))).toBe(whole);
   });
 });

@@ -43,10 +43,10 @@ export class World {
   #expired: bigint[] = [];
   #isOperating = false;
 
-  constructor({ seed, catchUpDelayMs, isSilent }: Plan) {
+  constructor({ seed, catchUpDelayMs, missingLeaseTtl, isSilent }: Plan) {
     this.#isSilent = isSilent;
     this.random = new SeededRandom(seed ^ 0x5eed);
-    this.memory = new MemoryEtcd({ clock: this.clock, catchUpDelayMs });
+    this.memory = new MemoryEtcd({ clock: this.clock, catchUpDelayMs, behaviour: { missingLeaseTtl } });
     for (let index = 1; index < FIRST_REVISIONS; index += 1) this.memory.put("/other", `${index}`);
     this.history = new History(this.memory, this.clock, (event) => this.#judge(event));
     this.clock.onMove = () => this.#moveOn();
