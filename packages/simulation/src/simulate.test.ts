@@ -15,7 +15,7 @@ import { run, simulate } from "./simulate.js";
 const SEEDS = 1_000;
 const AT_ONCE = 50;
 
-describe("simulate", () => {
+describe("simulate", { timeout: 60_000 }, () => {
   it("does the same for the same seed, to the last byte of the log", async () => {
     const [one, same, other] = [await simulate(7), await simulate(7), await simulate(8)];
     expect(one.log.length).toBeGreaterThan(500);
@@ -23,7 +23,7 @@ describe("simulate", () => {
     expect(other.log.join("\n")).not.toBe(one.log.join("\n"));
   });
 
-  it("does the same in another process, from another build", { timeout: 60_000 }, async () => {
+  it("does the same in another process, from another build", async () => {
     const folder = await mkdtemp(join(tmpdir(), "sd-simulation-"));
     try {
       const file = join(folder, "main.mjs");
