@@ -132,23 +132,6 @@ export const defects: readonly Defect[] = [
     ],
   },
   {
-    name: "keeps half a message when the stream breaks",
-    breaks: ["D1", "D3", "D15", "D16"],
-    patches: [
-      {
-        file: watch,
-        find: "interrupted(error: unknown): void {\n    this.#fragments = undefined;\n",
-        replace: "interrupted(error: unknown): void {\n",
-      },
-      {
-        file: watch,
-        find: 'if (this.#fragments) this.#corrupt("broken-fragments");\n    else if',
-        replace: "if",
-      },
-      { file: watch, find: "pending.revision !== header.revision", replace: "pending.revision < 0" },
-    ],
-  },
-  {
     name: "does not pin the pages of a list to one revision",
     breaks: ["D1", "D3"],
     patches: [
