@@ -1,6 +1,7 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { failureLines } from "./failure-text.js";
+import { runCommand, whole } from "./flags.js";
 import { Totals } from "./report.js";
 import { shrink } from "./shrink.js";
 import { type Outcome, simulate } from "./simulate.js";
@@ -57,17 +58,8 @@ async function main(): Promise<number> {
   return failures.length === 0 ? 0 : 1;
 }
 
-function whole(name: string, text: string): number {
-  const value = Number(text);
-  if (text.trim() !== "" && Number.isInteger(value) && value >= 0) return value;
-  process.stderr.write(
-    `--${name} must be a whole number, got ${JSON.stringify(text)} (--help shows the flags)\n`,
-  );
-  process.exit(2);
-}
-
 function print(lines: readonly string[]): void {
   process.stdout.write(`${lines.join("\n")}\n`);
 }
 
-process.exitCode = await main();
+await runCommand(main);

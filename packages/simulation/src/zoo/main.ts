@@ -3,6 +3,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { runCommand, whole } from "../flags.js";
 import { defects } from "./defects.js";
 import { hunt, plant } from "./plant.js";
 
@@ -28,7 +29,7 @@ async function main(): Promise<number> {
     process.stdout.write(help);
     return 0;
   }
-  const seeds = Number(flags.seeds);
+  const seeds = whole("seeds", flags.seeds);
   const folder = join(fileURLToPath(import.meta.url), "..", "zoo");
   await mkdir(folder, { recursive: true });
   const chosen = defects.filter(({ name }) => name.includes(flags.only));
@@ -63,4 +64,4 @@ async function main(): Promise<number> {
   return missed === 0 ? 0 : 1;
 }
 
-process.exitCode = await main();
+await runCommand(main);
