@@ -57,6 +57,15 @@ describe("simulate", { timeout: 60_000 }, () => {
 });
 
 describe("registrations and discoveries, after any faults in any order", () => {
+  it("are right again after what only a comparison can find (D9, 50 seeds)", {
+    timeout: 120_000,
+  }, async () => {
+    for (let seed = 1; seed <= AT_ONCE; seed += 1) {
+      const outcome = await simulate(seed, { isSilent: true });
+      if (outcome.violations.length > 0) expect.fail(failureLines(await shrink(outcome)).join("\n"));
+    }
+  });
+
   const firsts = Array.from({ length: SEEDS / AT_ONCE }, (_, index) => 1 + index * AT_ONCE);
   it.each(firsts)(
     `keep all promises of the contract (${AT_ONCE} seeds from %i)`,

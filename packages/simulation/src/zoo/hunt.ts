@@ -10,6 +10,7 @@ export interface Hunt {
   /** Only these count. */
   readonly invariants: readonly string[];
   readonly isShrunk: boolean;
+  readonly isSilent?: boolean | undefined;
 }
 
 /** What was found. */
@@ -21,9 +22,15 @@ export interface Catch {
   readonly lines: readonly string[];
 }
 
-async function find({ from, seeds, invariants, isShrunk }: Hunt): Promise<Catch | undefined> {
+async function find({
+  from,
+  seeds,
+  invariants,
+  isShrunk,
+  isSilent = false,
+}: Hunt): Promise<Catch | undefined> {
   for (let seed = from; seed < from + seeds; seed += 1) {
-    const outcome = await simulate(seed);
+    const outcome = await simulate(seed, { isSilent });
     const broken = outcome.violations.find(({ invariant }) => invariants.includes(invariant));
     if (!broken) continue;
     const shown = isShrunk ? await shrink(outcome) : outcome;

@@ -40,7 +40,13 @@ async function main(): Promise<number> {
     const startedAt = performance.now();
     const file = join(folder, `${index}.mjs`);
     await plant(defect, file);
-    const caught = await hunt(file, { from: 1, seeds, invariants: defect.breaks, isShrunk: flags.show });
+    const caught = await hunt(file, {
+      from: 1,
+      seeds,
+      invariants: defect.breaks,
+      isShrunk: flags.show,
+      isSilent: defect.isSilent,
+    });
     const time = `${((performance.now() - startedAt) / 1_000).toFixed(1)} s`;
     const found = caught
       ? [
