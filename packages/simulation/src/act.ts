@@ -196,15 +196,11 @@ export class Actor {
 
   /** Puts several keys at once if they are not there, else deletes them at once. */
   #transaction(prefix: string, keys: number): void {
-    const isThere = this.#world.memory.get(`${prefix}t0`) !== undefined;
-    const success = Array.from({ length: keys }, (_, index) => {
-      const key = Buffer.from(`${prefix}t${index}`);
-      const value = Buffer.from("10.0.0.8:8");
-      return isThere
-        ? ({ type: "delete", key } as const)
-        : ({ type: "put", key, value, lease: leaseId(0n) } as const);
-    });
-    this.#operator.txn({ compare: [], success, failure: [] }).catch(() => {});
+    const { memory } = this.#world;
+    const isThere = memory.get(`${prefix}t0`) !== undefined;
+    const value = isThere ? undefined : "10.0.0.8:8";
+    const writes = Array.from({ length: keys }, (_, index) => [`${prefix}t${index}`, value] as const);
+    this.#world.operate(() => memory.write(Object.fromEntries(writes)));
   }
 
   /** Many revisions while nobody is connected: who comes back has to catch up in batches. */
