@@ -27,6 +27,9 @@ const grpc = "node_modules/(etcd3|@grpc/grpc-js)/|^(etcd3|@grpc/grpc-js)(/|$)";
 /** The matchers are for it. */
 const vitest = "node_modules/vitest/|^vitest$";
 
+/** What makes certificates. */
+const certificates = "node_modules/(@peculiar/x509|reflect-metadata)/|^(@peculiar/x509|reflect-metadata)$";
+
 /**
  * @param {string} name
  * @param {string} from folder
@@ -79,9 +82,9 @@ export default {
     {
       name: "grpc-in-its-places",
       comment:
-        "etcd3 and grpc-js are known to core's adapter, grpc-js to the server of @sd/testing, and both to its tests",
+        "etcd3 and grpc-js are known to core's adapter, grpc-js to the server of @sd/testing, and both to its tests and benchmarks",
       severity: "error",
-      from: { pathNot: [`${core}/etcd/etcd3/`, "^packages/testing/(src/grpc|test)/"] },
+      from: { pathNot: [`${core}/etcd/etcd3/`, "^packages/testing/(src/grpc|test|bench)/"] },
       to: { path: grpc },
     },
     {
@@ -99,6 +102,13 @@ export default {
       to: { path: vitest },
     },
     {
+      name: "certificates-in-their-place",
+      comment: "they are made by packages/testing/src/tls, and loaded when one is needed",
+      severity: "error",
+      from: { pathNot: "^packages/testing/src/tls/" },
+      to: { path: certificates },
+    },
+    {
       name: "memory-knows-no-door",
       comment: "the store is the same behind the port and behind gRPC",
       severity: "error",
@@ -107,7 +117,7 @@ export default {
     },
     importsOnly("register-knows-core", "packages/register", ["core"]),
     importsOnly("discover-knows-core", "packages/discover", ["core"]),
-    importsOnly("testing-knows-core", "packages/testing", ["core"], [grpc, vitest]),
+    importsOnly("testing-knows-core", "packages/testing", ["core"], [grpc, vitest, certificates]),
     importsOnly("app-common-knows-core", "apps/common", ["core"]),
     importsOnly("server-knows-public-entries", "apps/server", ["core", "register", "common"]),
     importsOnly("client-knows-public-entries", "apps/client", ["core", "discover", "common"]),

@@ -1,11 +1,4 @@
-import { execFileSync } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, connect as connectTcp } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createServer, type Server } from "node:tls";
-import { EtcdProcess, etcdBinaries, eventually } from "@sd/testing";
+import { type Certificate, CertificateAuthority, EtcdProcess, etcdBinaries, eventually } from "@sd/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient } from "../src/client.js";
 import { createEtcd3Transport } from "../src/etcd/etcd3/etcd3-transport.js";
@@ -38,9 +31,7 @@ describe.each(etcdBinaries())("the etcd3 transport, with etcd's authentication, 
 
   it("goes on without a token while it is off, and authenticates once it is on (R18, F51)", async () => {
     await transport.range({ key });
-    await etcd.ctl("user", "add", "root:s3cret");
-    await etcd.ctl("user", "grant-role", "root", "root");
-    await etcd.ctl("auth", "enable");
+    await etcd.enableAuth({ users: { root: { password: "s3cret" } } });
     await transport.range({ key });
   });
 
@@ -66,7 +57,13 @@ describe.each(etcdBinaries())("the etcd3 transport, with etcd's authentication, 
   it("serves a further watch although the token of the open stream has expired (R18)", async () => {
     const auth = { username: "root", password: "s3cret" };
     await using client = createClient({ endpoints: etcd.endpoint, auth });
-    const store: Store = { replace() {}, apply() {}, bookmark() {} };
+    const store: Store = {
+      size: 0,
+      revisionOf: () => undefined,
+      replace() {},
+      apply: () => true,
+      bookmark() {},
+    };
     const reflect = (prefix: string) =>
       new Reflector(client, { range: prefixRange(Buffer.from(prefix)), store });
     await using first = reflect("/one/");
@@ -77,81 +74,30 @@ describe.each(etcdBinaries())("the etcd3 transport, with etcd's authentication, 
   });
 });
 
-function hasOpenssl(): boolean {
-  try {
-    execFileSync("openssl", ["version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-// Skipped where there is no openssl to make certificates with; every Linux and macOS that we know has it.
-describe.skipIf(!hasOpenssl())("the etcd3 transport, with TLS", () => {
-  let directory: string;
+describe.each(etcdBinaries())("the etcd3 transport, with TLS, on $name", ({ binary }) => {
+  let authority: CertificateAuthority;
+  let stranger: CertificateAuthority;
+  let client: Certificate;
   let etcd: EtcdProcess;
-  let server: Server;
-  let port: number;
 
   beforeAll(async () => {
-    directory = mkdtempSync(join(tmpdir(), "sd-tls-"));
-    certify("ca");
-    certify("stranger");
-    certify("server", "ca");
-    certify("client", "ca");
-    etcd = await EtcdProcess.start();
-    // TLS ends here: the etcd behind it speaks plainly.
-    const options = { ca: file("ca.pem"), cert: file("server.pem"), key: file("server.key") };
-    server = createServer({ ...options, requestCert: true, ALPNProtocols: ["h2"] }, (client) => {
-      const member = connectTcp(etcd.port, "127.0.0.1");
-      for (const [from, to] of [
-        [client, member],
-        [member, client],
-      ] as const) {
-        from.on("error", () => {}).on("close", () => to.destroy());
-        from.pipe(to);
-      }
-    });
-    await once(server.listen(0, "localhost"), "listening");
-    port = (server.address() as AddressInfo).port;
+    [authority, stranger] = await Promise.all([CertificateAuthority.create(), CertificateAuthority.create()]);
+    client = await authority.client({ user: "web" });
+    etcd = await EtcdProcess.start({ binary, tls: { authority, clientCertificates: true } });
   });
-  afterAll(async () => {
-    server.close();
-    await etcd[Symbol.asyncDispose]();
-    rmSync(directory, { recursive: true });
+  afterAll(() => etcd[Symbol.asyncDispose]());
+
+  const credentials = (
+    { cert }: CertificateAuthority,
+    { key, cert: chain }: Partial<Certificate> = client,
+  ): Etcd3Credentials => ({
+    rootCertificate: Buffer.from(cert),
+    privateKey: key === undefined ? undefined : Buffer.from(key),
+    certChain: chain === undefined ? undefined : Buffer.from(chain),
   });
-
-  const file = (name: string): Buffer => readFileSync(join(directory, name));
-
-  /** Makes `<name>.key` and `<name>.pem`, signed by `issuer` or by itself. */
-  function certify(name: string, issuer?: string): void {
-    const openssl = (...args: string[]): void =>
-      void execFileSync("openssl", args, { cwd: directory, stdio: "ignore" });
-    writeFileSync(join(directory, "names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
-    const fresh = ["-newkey", "rsa:2048", "-nodes", "-keyout", `${name}.key`, "-subj", `/CN=${name}`];
-    if (issuer === undefined) {
-      openssl("req", "-x509", ...fresh, "-out", `${name}.pem`, "-days", "2");
-      return;
-    }
-    openssl("req", ...fresh, "-out", `${name}.csr`);
-    const by = ["-CA", `${issuer}.pem`, "-CAkey", `${issuer}.key`, "-CAcreateserial"];
-    openssl(
-      "x509",
-      "-req",
-      "-in",
-      `${name}.csr`,
-      ...by,
-      "-out",
-      `${name}.pem`,
-      "-days",
-      "2",
-      "-extfile",
-      "names",
-    );
-  }
 
   async function outcome(options: Partial<Etcd3TransportOptions>): Promise<unknown> {
-    const transport = createEtcd3Transport({ endpoints: `https://localhost:${port}`, ...options });
+    const transport = createEtcd3Transport({ endpoints: `https://localhost:${etcd.port}`, ...options });
     try {
       return await transport.range({ key });
     } catch (error) {
@@ -161,36 +107,60 @@ describe.skipIf(!hasOpenssl())("the etcd3 transport, with TLS", () => {
     }
   }
 
-  const own = (): Etcd3Credentials => ({
-    rootCertificate: file("ca.pem"),
-    privateKey: file("client.key"),
-    certChain: file("client.pem"),
-  });
-
   it("calls a member whose certificate is good", async () => {
-    expect(await outcome({ credentials: own() })).toMatchObject({ kvs: [] });
-    expect(await outcome({ credentials: own(), endpoints: `localhost:${port}` })).toMatchObject({ kvs: [] });
+    const good = credentials(authority);
+    expect(await outcome({ credentials: good })).toMatchObject({ kvs: [] });
+    expect(await outcome({ credentials: good, endpoints: `localhost:${etcd.port}` })).toMatchObject({
+      kvs: [],
+    });
+    expect(await outcome({ credentials: good, endpoints: etcd.endpoint })).toMatchObject({ kvs: [] });
   });
 
-  it("calls a failed handshake by its name (T8)", async () => {
-    expect(await outcome({ credentials: { rootCertificate: file("stranger.pem") } })).toBe("tls");
+  it("calls a failed handshake by its name, whoever refuses whom (T8, F54)", async () => {
+    const notAfter = new Date(Date.now() - 1_000);
     expect(await outcome({})).toBe("tls");
-    expect(await outcome({ credentials: { rootCertificate: file("ca.pem") } })).toBe("tls");
+    expect(await outcome({ credentials: credentials(stranger) })).toBe("tls");
+    expect(await outcome({ credentials: credentials(authority, {}) })).toBe("tls");
+    const expired = await authority.client({ user: "web", notAfter });
+    expect(await outcome({ credentials: credentials(authority, expired) })).toBe("tls");
+    const foreign = await stranger.client({ user: "web" });
+    expect(await outcome({ credentials: credentials(authority, foreign) })).toBe("tls");
+    await etcd.useCertificate(await authority.server({ notAfter }));
+    expect(await outcome({ credentials: credentials(authority) })).toBe("tls");
+    await etcd.useCertificate(await authority.server({ names: ["etcd.test"] }));
+    expect(await outcome({ credentials: credentials(authority) })).toBe("tls");
+    await etcd.useCertificate(await authority.server());
+    expect(await outcome({ credentials: credentials(authority) })).toMatchObject({ kvs: [] });
+  });
+
+  it("is the user that its certificate names, while authentication is on", async () => {
+    await etcd.enableAuth({
+      users: { root: {}, web: { permissions: [{ key: "/k", access: "read" }] } },
+    });
+    expect(await outcome({ credentials: credentials(authority) })).toMatchObject({ kvs: [] });
+    const nobody = await authority.client({ user: "idle" });
+    expect(await outcome({ credentials: credentials(authority, nobody) })).toBe("permission");
+    await etcd.disableAuth();
   });
 
   it("reads the certificates for each new connection (T9, F53)", async () => {
-    let name = "stranger.pem";
-    const credentials = (): Etcd3Credentials => ({ ...own(), rootCertificate: file(name) });
-    const transport = createEtcd3Transport({ endpoints: `https://localhost:${port}`, credentials });
+    let trusted: CertificateAuthority | undefined = stranger;
+    const transport = createEtcd3Transport({
+      endpoints: etcd.endpoint,
+      credentials: () => {
+        if (!trusted) throw new Error("no such file");
+        return credentials(trusted);
+      },
+    });
     const isAnswered = () =>
       transport.range({ key }).then(
         () => true,
         () => false,
       );
     expect(await isAnswered()).toBe(false);
-    name = "ca.pem";
+    trusted = authority;
     await eventually(isAnswered, { timeoutMs: 2_000 });
-    name = "missing.pem";
+    trusted = undefined;
     const stream = transport.watch({ onMessage: () => {}, onEnd: () => {} });
     expect(failureOf(await stream.catch((error: unknown) => error))).toBe("tls");
     await transport.close();

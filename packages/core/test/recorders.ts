@@ -25,6 +25,10 @@ export class RecordingSink implements WatchSink {
     this.log.push(`${events.map(show).join(", ")} -> ${revision}`);
   }
 
+  onStale(): void {
+    this.log.push("stale");
+  }
+
   onProgress(revision: number): void {
     this.log.push(`progress ${revision}`);
   }
@@ -46,28 +50,40 @@ export class RecordingSink implements WatchSink {
 export class RecordingStore implements Store {
   readonly calls: string[] = [];
   readonly positions: Position[] = [];
-  #content = new Map<string, string>();
+  #content = new Map<string, KeyValue>();
 
   /** Keys and values. */
   get content(): Record<string, string> {
-    return Object.fromEntries([...this.#content].sort());
+    return Object.fromEntries([...this.#content].map(([key, { value }]) => [key, text(value)]).sort());
   }
 
   get position(): Position | undefined {
     return this.positions.at(-1);
   }
 
+  get size(): number {
+    return this.#content.size;
+  }
+
+  revisionOf(key: Uint8Array): number | undefined {
+    return this.#content.get(text(key))?.modRevision;
+  }
+
   replace(kvs: readonly KeyValue[], position: Position): void {
-    this.#content = new Map(kvs.map(({ key, value }) => [text(key), text(value)]));
+    this.#content = new Map(kvs.map((kv) => [text(kv.key), kv]));
     this.#record(`replace ${kvs.length}`, position);
   }
 
-  apply(events: readonly WatchEvent[], position: Position): void {
+  apply(events: readonly WatchEvent[], position: Position): boolean {
+    let isConsistent = true;
     for (const { type, kv } of events) {
-      if (type === "put") this.#content.set(text(kv.key), text(kv.value));
+      const held = this.#content.get(text(kv.key));
+      if (type === "put") this.#content.set(text(kv.key), kv);
       else this.#content.delete(text(kv.key));
+      if (type === "put" ? held && held.modRevision >= kv.modRevision : !held) isConsistent = false;
     }
     this.#record(`apply ${events.length}`, position);
+    return isConsistent;
   }
 
   bookmark(position: Position): void {

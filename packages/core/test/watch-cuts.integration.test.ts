@@ -84,6 +84,7 @@ async function follow(
       if (seen.length < BACKLOG) on.onBatch();
     },
     onBehind: () => {},
+    onStale: () => {},
     onProgress: () => {},
     onInterrupted: () => {},
     onGap: (gap) => seen.push(gap),

@@ -14,16 +14,12 @@ import {
 } from "@sd/core";
 import type { Keyed } from "./change.js";
 import { Discovery } from "./discovery.js";
+import { checkTimeout, type DiscoveryOptions, type WaitOptions } from "./options.js";
 
-export interface DiscoverOptions {
+export interface DiscoverOptions extends DiscoveryOptions {
   readonly service: string;
   /** How instances are read. Default: `host:port`, or a JSON object. */
   readonly format?: Format | undefined;
-}
-
-/** Ends the waiting for the discovery, which is then closed. */
-export interface WaitOptions {
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** One key and its value, as etcd holds them. */
@@ -46,11 +42,12 @@ export type PrefixDiscovery = Discovery<Entry>;
 /**
  * Discovers the instances of a service.
  *
- * Resolves once they were listed completely and are watched; waits as long as no etcd member answers. To
- * see why it waits, or to go on without, use `startDiscovery()`.
+ * Resolves once they were listed completely and are watched; waits as long as no etcd member answers, or
+ * `timeoutMs`. To see why it waits, or to go on without, use `startDiscovery()`.
  *
  * @throws SdError `SD_INVALID_ARGUMENT` before any I/O.
- * @throws `signal.reason` when the signal aborts.
+ * @throws SdError `SD_UNAVAILABLE` when the time is over; nothing is left behind.
+ * @throws `signal.reason` when the signal aborts, likewise.
  */
 export function discover(
   client: EtcdClient,
@@ -63,9 +60,9 @@ export function discover(
 export function discoverPrefix(
   client: EtcdClient,
   prefix: string,
-  options: WaitOptions = {},
+  options: DiscoveryOptions & WaitOptions = {},
 ): Promise<PrefixDiscovery> {
-  return whenReady(options, () => startPrefixDiscovery(client, prefix));
+  return whenReady(options, () => startPrefixDiscovery(client, prefix, options));
 }
 
 /**
@@ -76,19 +73,25 @@ export function discoverPrefix(
 export function startDiscovery(client: EtcdClient, options: DiscoverOptions): ServiceDiscovery {
   requireOptions("the options of a discovery", options);
   const { service, format = defaultFormat } = options;
-  return new Discovery(client, {
+  const subject = {
     prefix: servicePrefix(service),
-    read: (kv) => readInstance(kv, format),
-    isPickable: ({ weight }) => weight > 0,
-  });
+    read: (kv: KeyValue) => readInstance(kv, format),
+    isPickable: ({ weight }: Instance) => weight > 0,
+  };
+  return new Discovery(client, subject, options);
 }
 
 /** As `startDiscovery()`, for every key under a prefix. */
-export function startPrefixDiscovery(client: EtcdClient, prefix: string): PrefixDiscovery {
+export function startPrefixDiscovery(
+  client: EtcdClient,
+  prefix: string,
+  options: DiscoveryOptions = {},
+): PrefixDiscovery {
+  requireOptions("the options of a discovery", options);
   if (typeof prefix !== "string" || !prefix.isWellFormed() || !prefix.endsWith("/")) {
     throw invalidArgument("prefix", "text that ends with / (or /web would find /web-admin too)", prefix);
   }
-  return new Discovery(client, { prefix, read: readEntry });
+  return new Discovery(client, { prefix, read: readEntry }, options);
 }
 
 function readInstance(kv: KeyValue, format: Format): Instance {
@@ -132,10 +135,11 @@ async function whenReady<D extends { ready(options: WaitOptions): Promise<void>;
   start: () => D,
 ): Promise<D> {
   requireOptions("the options of a discovery", options);
+  checkTimeout(options.timeoutMs);
   options.signal?.throwIfAborted();
   const discovery = start();
   try {
-    await discovery.ready({ signal: options.signal });
+    await discovery.ready(options);
     return discovery;
   } catch (error) {
     await discovery.close();

@@ -94,29 +94,6 @@ describe("Discovery: after a compaction that it was cut off from", () => {
   });
 });
 
-describe("Discovery: of an etcd that lost its data", () => {
-  it("begins a new epoch and tells the difference (D2, D8)", async () => {
-    const epochs: number[] = [];
-    web.onChanges((_, { epoch }) => epochs.push(epoch));
-    await bench.write({ "/web/b": "h:2" });
-    heard.length = 0;
-    epochs.length = 0;
-    bench.disconnect();
-    bench.memory.wipe();
-    bench.memory.put("/web/b", "h:9");
-    await bench.clock.advance(3_000);
-    expect(picks(4)).toBe("abab");
-    bench.connect();
-    await bench.clock.advance(BACK_MS + 3_000);
-    expect(web.snapshot).toMatchObject({ epoch: 2, revision: 2 });
-    expect(web.snapshot.instances).toMatchObject([{ id: "b", address: "h:9" }]);
-    expect(heard).toEqual(["~/web/b", "-/web/a"]);
-    expect(epochs).toEqual([2]);
-    await bench.write({ "/web/d": "h:4" });
-    expect(keysOf(web)).toEqual(["/web/b", "/web/d"]);
-  });
-});
-
 describe("Discovery: lists that fail", () => {
   it("are never taken for an empty list (D11)", async () => {
     bench.disconnect();

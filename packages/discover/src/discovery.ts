@@ -10,10 +10,12 @@ import {
   type ReflectorState,
   SdError,
   type StateListener,
+  type Timer,
   waitFor,
 } from "@sd/core";
 import { type Change, ChangeQueue, type Keyed } from "./change.js";
 import { InstanceStore, type ReadEntry } from "./instance-store.js";
+import { checkGrace, checkTimeout, type DiscoveryOptions, type WaitOptions } from "./options.js";
 import { RoundRobin } from "./picker.js";
 import { Snapshot } from "./snapshot.js";
 
@@ -30,6 +32,7 @@ export type DiscoveryState = ReflectorState;
 /** What is called for each message of etcd that changed something, and the position that it led to. */
 export type ChangeListener<T> = (changes: readonly Change<T>[], position: Position) => void;
 
+/** For iterators. */
 interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
 }
@@ -46,6 +49,7 @@ export interface Subject<T> {
  * Knows the live instances under a prefix, and picks one.
  *
  * - What it shows is what etcd held at one revision: never a mixture, never back in time within an epoch.
+ *   Only after etcd has lost its history, what is missing stays for a while (`retained`).
  * - No failure of etcd, of any kind or length, removes an instance, blocks a read or makes one throw;
  *   `state` tells that it is stale.
  * - Reads are local and synchronous.
@@ -68,19 +72,33 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   #snapshot: Snapshot<T> | undefined;
   #picker: RoundRobin<T>;
   #isPickerFresh = false;
+  readonly #graceMs: number;
+  #graceTimer: Timer | undefined;
   #closed: Promise<void> | undefined;
 
   /** @internal see `startDiscovery()` */
-  constructor(client: EtcdClient, { prefix, read, isPickable }: Subject<T>) {
+  constructor(client: EtcdClient, { prefix, read, isPickable }: Subject<T>, options: DiscoveryOptions = {}) {
+    const { graceMs, checkEveryMs, maxKeys, maxBytes } = options;
+    this.#graceMs = checkGrace(graceMs);
     this.prefix = prefix;
     this.#client = client;
     this.#isPickable = isPickable;
     this.#changedAt = client.clock.now();
     this.#picker = new RoundRobin<T>([], { name: prefix, known: 0 });
     this.#ready.promise.catch(() => {});
+    this.#store = new InstanceStore(
+      read,
+      (changes, position) => this.#change(changes, position),
+      this.#graceMs > 0,
+    );
+    const range = prefixRange(Buffer.from(prefix));
     this.#attachment = client.attach(this);
-    this.#store = new InstanceStore(read, (changes, position) => this.#change(changes, position));
-    this.#reflector = new Reflector(client, { range: prefixRange(Buffer.from(prefix)), store: this.#store });
+    try {
+      this.#reflector = new Reflector(client, { range, store: this.#store, checkEveryMs, maxKeys, maxBytes });
+    } catch (error) {
+      this.#attachment[Symbol.dispose]();
+      throw error;
+    }
     this.#reflector.subscribe(({ status }) => {
       if (status === "live") this.#ready.resolve();
     });
@@ -96,13 +114,23 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   }
 
   /**
-   * Resolves once the prefix was listed completely and is watched. Waits as long as that takes.
+   * Resolves once the prefix was listed completely and is watched. Waits as long as that takes, or
+   * `timeoutMs`.
    *
    * @throws `signal.reason` when the signal aborts; the discovery goes on.
+   * @throws SdError `SD_UNAVAILABLE` when the time is over, with what has failed last as its cause; the
+   *   discovery goes on.
    * @throws SdError `SD_CLOSED` if it is closed before.
    */
-  ready({ signal }: ReadOptions = {}): Promise<void> {
-    return waitFor(this.#ready.promise, { signal });
+  async ready({ signal, timeoutMs }: WaitOptions = {}): Promise<void> {
+    checkTimeout(timeoutMs);
+    const onTimeout = (): SdError => {
+      const { state } = this;
+      const cause = "error" in state ? state.error : undefined;
+      const text = `the discovery of ${this.prefix} is not ready after ${timeoutMs} ms`;
+      return new SdError("SD_UNAVAILABLE", text, cause === undefined ? {} : { cause });
+    };
+    await waitFor(this.#ready.promise, { clock: this.#client.clock, signal, timeoutMs, onTimeout });
   }
 
   /** The newest known. Revision 0 before the first list. */
@@ -120,6 +148,14 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
    */
   get rejected(): ReadonlyMap<string, unknown> {
     return this.#store.rejected;
+  }
+
+  /**
+   * The keys of instances that etcd does not hold since it lost its history, and that stay until they return
+   * or `graceMs` have passed: a copy. Their revisions are of the epoch before.
+   */
+  get retained(): ReadonlySet<string> {
+    return this.#store.retained;
   }
 
   /**
@@ -203,6 +239,7 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#ready.reject(new SdError("SD_CLOSED", `the discovery of ${this.prefix} is closed`));
+    this.#graceTimer?.[Symbol.dispose]();
     await this.#reflector.close();
     // Not before: the client waits for what is attached, and lets the process end without it.
     this.#attachment[Symbol.dispose]();
@@ -211,13 +248,25 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
 
   #change(changes: readonly Change<T>[], position: Position): void {
     const isFirst = this.#position.revision === 0;
+    const isNewEpoch = position.epoch > this.#position.epoch;
     this.#position = position;
+    if (isNewEpoch && this.#graceMs > 0) this.#startGrace();
     this.#snapshot = undefined;
     if (changes.length === 0 && !isFirst) return;
     this.#changedAt = this.#client.clock.now();
     this.#instances = undefined;
     this.#isPickerFresh = false;
     this.#listeners.emit(changes, position);
+  }
+
+  /** Lets go of what is retained after a while in which it could have returned. */
+  #startGrace(): void {
+    this.#graceTimer?.[Symbol.dispose]();
+    this.#graceTimer = this.#client.clock.setTimer(this.#graceMs, () => {
+      // While etcd cannot be heard, nobody can return.
+      if (this.state.status === "live") this.#store.release(this.#position);
+      else this.#startGrace();
+    });
   }
 
   /** A mailbox that is fed with every change, and ends with this discovery, whatever it still holds. */

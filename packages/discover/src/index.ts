@@ -8,7 +8,7 @@ export {
   type ServiceDiscovery,
   startDiscovery,
   startPrefixDiscovery,
-  type WaitOptions,
 } from "./discover.js";
 export type { ChangeListener, Discovery, DiscoveryState } from "./discovery.js";
+export type { DiscoveryOptions, WaitOptions } from "./options.js";
 export type { Snapshot } from "./snapshot.js";

@@ -16,6 +16,7 @@ export type ReadEntry<T> = (kv: KeyValue) => T;
 interface Rejection {
   /** See `printableKey()`. */
   readonly key: string;
+  readonly modRevision: number;
   readonly error: unknown;
 }
 
@@ -38,11 +39,33 @@ export class InstanceStore<T extends Keyed> implements Store {
   readonly #rejected = new Map<string, Rejection>();
   /** Not reported yet. */
   readonly #unreported: Rejection[] = [];
+  readonly #retains: boolean;
+  /** Of those that are held, which etcd does not hold: they are of the epoch before. */
+  readonly #retained = new Set<string>();
   #epoch = 1;
 
-  constructor(read: ReadEntry<T>, onChanges: (changes: readonly Change<T>[], position: Position) => void) {
+  /** @param retains whether what is missing in a new epoch stays until `release()`. */
+  constructor(
+    read: ReadEntry<T>,
+    onChanges: (changes: readonly Change<T>[], position: Position) => void,
+    retains = false,
+  ) {
     this.#read = read;
     this.#onChanges = onChanges;
+    this.#retains = retains;
+  }
+
+  get size(): number {
+    return this.#held.size - this.#retained.size + this.#rejected.size;
+  }
+
+  /** The keys of entries of the epoch before that etcd does not hold now: a copy. */
+  get retained(): ReadonlySet<string> {
+    return new Set(Array.from(this.#retained, (id) => (this.#held.get(id) as Held<T>).entry.key));
+  }
+
+  revisionOf(key: Uint8Array): number | undefined {
+    return this.#revisionOf(idOf(key));
   }
 
   /** A new array of all entries. */
@@ -57,30 +80,52 @@ export class InstanceStore<T extends Keyed> implements Store {
 
   replace(kvs: readonly KeyValue[], position: Position): void {
     const changes: Change<T>[] = [];
+    const isNewEpoch = position.epoch > this.#epoch;
     const gone = new Set([...this.#held.keys(), ...this.#rejected.keys()]);
     for (const kv of kvs) {
       const id = idOf(kv.key);
       gone.delete(id);
       // Revisions of another epoch may be equal by chance.
-      const held = this.#held.get(id);
-      if (held?.modRevision !== kv.modRevision || position.epoch > this.#epoch) this.#put(id, kv, changes);
+      if (isNewEpoch || this.#revisionOf(id) !== kv.modRevision) this.#put(id, kv, changes);
     }
-    for (const id of gone) this.#delete(id, position.revision, changes);
+    for (const id of gone) {
+      if (this.#retained.has(id)) continue;
+      if (isNewEpoch && this.#retains && this.#held.has(id)) this.#retained.add(id);
+      else this.#delete(id, position.revision, changes);
+    }
     this.#epoch = position.epoch;
     this.#tell(changes, position);
   }
 
-  apply(events: readonly WatchEvent[], position: Position): void {
+  apply(events: readonly WatchEvent[], position: Position): boolean {
     const changes: Change<T>[] = [];
+    let isConsistent = true;
     for (const { type, kv } of events) {
-      if (type === "put") this.#put(idOf(kv.key), kv, changes);
-      else this.#delete(idOf(kv.key), kv.modRevision, changes);
+      const id = idOf(kv.key);
+      const known = this.#revisionOf(id);
+      const isNews = type === "put" ? known === undefined || known < kv.modRevision : known !== undefined;
+      if (!isNews) isConsistent = false;
+      else if (type === "put") this.#put(id, kv, changes);
+      else this.#delete(id, kv.modRevision, changes);
     }
+    this.#tell(changes, position);
+    return isConsistent;
+  }
+
+  /** Lets go of what is retained. */
+  release(position: Position): void {
+    const changes: Change<T>[] = [];
+    for (const id of this.#retained) this.#delete(id, position.revision, changes);
     this.#tell(changes, position);
   }
 
   bookmark(position: Position): void {
     this.#onChanges([], position);
+  }
+
+  #revisionOf(id: string): number | undefined {
+    if (this.#retained.has(id)) return undefined;
+    return (this.#held.get(id) ?? this.#rejected.get(id))?.modRevision;
   }
 
   #tell(changes: readonly Change<T>[], position: Position): void {
@@ -97,13 +142,14 @@ export class InstanceStore<T extends Keyed> implements Store {
       entry = this.#read(kv);
     } catch (error) {
       this.#delete(id, kv.modRevision, changes);
-      const rejection = { key: printableKey(kv.key), error };
+      const rejection = { key: printableKey(kv.key), modRevision: kv.modRevision, error };
       this.#rejected.set(id, rejection);
       this.#unreported.push(rejection);
       return;
     }
     const previous = this.#held.get(id)?.entry;
     this.#rejected.delete(id);
+    this.#retained.delete(id);
     this.#held.set(id, { modRevision: kv.modRevision, entry });
     changes.push(
       previous === undefined
@@ -114,6 +160,7 @@ export class InstanceStore<T extends Keyed> implements Store {
 
   #delete(id: string, revision: number, changes: Change<T>[]): void {
     this.#rejected.delete(id);
+    this.#retained.delete(id);
     const held = this.#held.get(id);
     if (!held) return;
     this.#held.delete(id);

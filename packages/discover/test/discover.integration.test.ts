@@ -158,7 +158,7 @@ describe.each(etcdBinaries())("discovery on $name", ({ binary }) => {
     await own.ctl("put", "/x/junk", "1");
     await own.ctl("put", "/x/old", "localhost:1");
     await using ownClient = createClient({ endpoints: [own.endpoint] });
-    await using keys = await discoverPrefix(ownClient, "/x/");
+    await using keys = await discoverPrefix(ownClient, "/x/", { graceMs: 0 });
     expect(keys.snapshot.epoch).toBe(1);
     await own.kill();
     await own.wipe();

@@ -1,16 +1,11 @@
-import { Bench, leaseId } from "@sd/testing";
+import { Bench } from "@sd/testing";
 import type { Keyed } from "../src/change.js";
 
 /** A bench for tests of discoveries. */
 export class Harness extends Bench {
   /** Several writes as one revision; `undefined` deletes. */
   async write(values: Readonly<Record<string, string | undefined>>): Promise<void> {
-    const success = Object.entries(values).map(([key, value]) =>
-      value === undefined
-        ? ({ type: "delete", key: Buffer.from(key) } as const)
-        : ({ type: "put", key: Buffer.from(key), value: Buffer.from(value), lease: leaseId(0n) } as const),
-    );
-    await this.memory.transport().txn({ compare: [], success, failure: [] });
+    this.memory.write(values);
     await this.clock.settle();
   }
 }

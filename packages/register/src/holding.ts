@@ -63,10 +63,15 @@ export class Holding<Update> {
   /** Holds until the end. */
   async run(): Promise<void> {
     const { client, key, lease, owned } = this.#options;
-    const guard = watchKey(client, key, owned.storeRevision, (current, revision) => {
-      this.#seen = { current, revision };
-      if (!this.#isWriting) this.#judge();
-    });
+    const guard = watchKey(
+      client,
+      key,
+      { revision: owned.storeRevision, held: owned.revision },
+      (current, revision) => {
+        this.#seen = { current, revision };
+        if (!this.#isWriting) this.#judge();
+      },
+    );
     using _ = lease.subscribe((state) => {
       if (state.status === "lost") this.end({ type: "lost", reason: `lease-${state.reason}` });
     });

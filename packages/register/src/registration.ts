@@ -312,10 +312,15 @@ export class Registration<Update> implements AsyncDisposable {
     if (signal.aborted) return;
     const free = deferred<void>();
     this.#enterConflict(current);
-    const guard = watchKey(this.#client, this.#settings.key, revision, (now) => {
-      if (!now || this.#mayReplace(now)) free.resolve();
-      else this.#enterConflict(now);
-    });
+    const guard = watchKey(
+      this.#client,
+      this.#settings.key,
+      { revision, held: current.modRevision },
+      (now) => {
+        if (!now || this.#mayReplace(now)) free.resolve();
+        else this.#enterConflict(now);
+      },
+    );
     await waitFor(free.promise, { signal }).catch(() => {});
     await guard.close();
   }

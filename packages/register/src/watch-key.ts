@@ -1,24 +1,38 @@
 import { type EtcdClient, type KeyValue, Reflector, type Store } from "@sd/core";
 
+/** A registration hears of its key by the watch; what etcd may lose is rare, and there may be 10,000. */
+const CHECK_EVERY_MS = 600_000;
+
 /**
  * Watches one key, from a revision at which its state is known.
  *
+ * `held` is its modification revision in that state; `undefined`: it was not there.
  * `onChange` gets what the key holds since `revision`, `undefined` if it is gone: of several changes in one
  * message only the outcome. After a compaction, or when etcd's history has broken, the key is read anew.
  */
 export function watchKey(
   client: EtcdClient,
   key: Uint8Array,
-  revision: number,
+  { revision, held: first }: { readonly revision: number; readonly held: number | undefined },
   onChange: (current: KeyValue | undefined, revision: number) => void,
 ): Reflector {
+  let held = first;
+  const show = (current: KeyValue | undefined, at: number): void => {
+    held = current?.modRevision;
+    onChange(current, at);
+  };
   const store: Store = {
-    replace: ([current], position) => onChange(current, current?.modRevision ?? position.revision),
+    get size() {
+      return held === undefined ? 0 : 1;
+    },
+    revisionOf: () => held,
+    replace: ([current], position) => show(current, current?.modRevision ?? position.revision),
     apply(events) {
       const last = events.at(-1);
-      if (last) onChange(last.type === "put" ? last.kv : undefined, last.kv.modRevision);
+      if (last) show(last.type === "put" ? last.kv : undefined, last.kv.modRevision);
+      return true;
     },
     bookmark() {},
   };
-  return new Reflector(client, { range: { key }, store, revision });
+  return new Reflector(client, { range: { key }, store, revision, checkEveryMs: CHECK_EVERY_MS });
 }

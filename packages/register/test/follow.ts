@@ -17,6 +17,7 @@ export function follow(client: EtcdClient, prefix: string) {
           if (type === "put") keys.add(key);
           else keys.delete(key);
         }
+        return true;
       },
       bookmark: () => {},
     },

@@ -1,8 +1,13 @@
 export { type EventuallyOptions, eventually } from "./check/eventually.js";
 export { type LeakCheck, type LeakCheckOptions, leakCheck } from "./check/leak-check.js";
 export { ManualClock } from "./clock/manual-clock.js";
+export type { EtcdAuth, EtcdUser, Permission } from "./etcd/auth.js";
 export { type EtcdBinary, etcdBinaries } from "./etcd/etcd-binaries.js";
+export { EtcdCluster, type EtcdClusterOptions } from "./etcd/etcd-cluster.js";
 export { EtcdProcess, type EtcdProcessOptions } from "./etcd/etcd-process.js";
+export type { MemberStatus } from "./etcd/member-status.js";
+export type { RestoreOptions } from "./etcd/snapshot-tool.js";
+export type { EtcdTls } from "./etcd/tls-files.js";
 export {
   type MemoryEtcdServer,
   type ServeOptions,
@@ -44,3 +49,10 @@ export { Bench, type BenchClientOptions } from "./start/bench.js";
 export { overrideTransport } from "./start/override-transport.js";
 export { type StartEtcdOptions, startEtcd } from "./start/start-etcd.js";
 export type { PutOptions, TestEtcd } from "./start/test-etcd.js";
+export {
+  type Certificate,
+  CertificateAuthority,
+  type CertificateOptions,
+  type ClientCertificateOptions,
+  type ServerCertificateOptions,
+} from "./tls/certificate-authority.js";

@@ -71,6 +71,15 @@ export class RawStream<Request, Response> {
     this.#stream.write(request);
   }
 
+  /** Reads no more until `resume()`: what does not fit into the window stays at the server. */
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
   cancel(): void {
     this.#stream.cancel();
   }

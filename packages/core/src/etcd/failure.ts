@@ -127,6 +127,7 @@ const lasting: ReadonlySet<FailureKind> = new Set<FailureKind>(["auth", "permiss
 
 /** Whether only an operator can end this failure. */
 export function isLasting(error: unknown): boolean {
+  if (SdError.is(error, "SD_LIMIT_EXCEEDED")) return true;
   const kind = failureOf(error);
   return kind !== undefined && lasting.has(kind);
 }

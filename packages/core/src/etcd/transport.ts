@@ -19,6 +19,8 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   /** Called when the request goes out, which may be long after the call on a slow link. */
   readonly onSent?: (() => void) | undefined;
+  /** Asks another member than the one that would be asked first, if there is one: for a second opinion. */
+  readonly elsewhere?: boolean | undefined;
 }
 
 /** What a stream tells its owner. Nothing is called after `onEnd`, nor after `cancel()`. */

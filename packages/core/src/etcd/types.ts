@@ -123,7 +123,7 @@ export interface KeepAliveResponse {
 export type WatchRequest =
   | {
       readonly type: "create";
-      /** Chosen by the client, unique on its stream, at least 1. */
+      /** Chosen by the client: how many watches were created on this stream before. */
       readonly watchId: number;
       readonly key: Uint8Array;
       readonly rangeEnd?: Uint8Array;

@@ -21,6 +21,32 @@ export interface SdChannels {
     readonly keys: number;
     readonly durationMs: number;
   };
+  /** etcd was asked whether it holds what the store does. */
+  "sd:reflector:checked": {
+    readonly prefix: string;
+    readonly revision: number;
+    readonly scope: "anchor" | "all";
+    /** "equal", "failed" (it says nothing), or what was found. */
+    readonly outcome: string;
+    readonly durationMs: number;
+  };
+  /** A comparison found a difference, and a list has mended it. */
+  "sd:reflector:repaired": {
+    readonly prefix: string;
+    readonly revision: number;
+    readonly finding: string;
+    /** Of this reflector so far. */
+    readonly repairs: number;
+  };
+  /** etcd's history was found to be another one. */
+  "sd:epoch:begun": {
+    readonly prefix: string;
+    readonly revision: number;
+    readonly epoch: number;
+    readonly reason: string;
+  };
+  /** A watch stream broke its own rules. */
+  "sd:watch:violated": { readonly violation: string; readonly endpoint: string | undefined };
   "sd:reflector:failed": { readonly prefix: string; readonly error: unknown };
   "sd:registration:registered": { readonly key: string; readonly leaseId: bigint; readonly revision: number };
   /**

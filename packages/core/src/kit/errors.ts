@@ -8,6 +8,7 @@ const retryableByCode = {
   SD_LEASE_LOST: true,
   SD_COMPACTED: true,
   SD_NO_INSTANCE: true,
+  SD_LIMIT_EXCEEDED: false,
   SD_INVARIANT: false,
 } as const;
 
@@ -22,6 +23,7 @@ const retryableByCode = {
  * - `SD_LEASE_LOST`: the lease cannot be proved to live.
  * - `SD_COMPACTED`: the wanted revision is gone from etcd.
  * - `SD_NO_INSTANCE`: there is nothing to pick.
+ * - `SD_LIMIT_EXCEEDED`: etcd holds more than the configured limits let in; raise them, or clean up.
  * - `SD_INVARIANT`: a bug of this library, or an answer that etcd may not give.
  */
 export type SdErrorCode = keyof typeof retryableByCode;

@@ -1,3 +1,5 @@
+import { escapeControl } from "../kit/errors.js";
+
 /** A key, or all keys in [`key`, `rangeEnd`). */
 export interface KeyRange {
   readonly key: Uint8Array;
@@ -22,6 +24,11 @@ export function prefixRange(prefix: Uint8Array): KeyRange {
     return { key, rangeEnd };
   }
   return { key, rangeEnd: Uint8Array.of(0) };
+}
+
+/** The range as a text for people: where it begins. */
+export function printableRange({ key }: KeyRange): string {
+  return escapeControl(Buffer.from(key).toString());
 }
 
 /** Whether `key` is one of those that `range` stands for. */

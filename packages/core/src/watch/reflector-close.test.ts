@@ -96,8 +96,8 @@ describe("Reflector.close", () => {
     const reflector = new Reflector({ transport, watches, clock, random }, { range, store, revision: 10 });
     await clock.settle();
     const closing = reflector.close();
-    transport.watchStream.say(message(1, 11, { created: true }));
-    transport.watchStream.say(message(1, 11, { events: [event("/web/a", 11, "x")] }));
+    transport.watchStream.say(message(0, 11, { created: true }));
+    transport.watchStream.say(message(0, 11, { events: [event("/web/a", 11, "x")] }));
     expect(transport.watchStream.canceled).toEqual({ suspect: false });
     await closing;
     expect(store.calls).toEqual([]);

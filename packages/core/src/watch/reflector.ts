@@ -1,13 +1,35 @@
+import { failureOf } from "../etcd/failure.js";
 import { retryDelayMs } from "../etcd/retry.js";
 import type { EtcdTransport } from "../etcd/transport.js";
+import type { KeyValue, RangeResponse } from "../etcd/types.js";
 import { Backoff } from "../kit/backoff.js";
 import { publish } from "../kit/channels.js";
 import { type Clock, sleep } from "../kit/clock.js";
-import { type Deferred, deferred } from "../kit/deferred.js";
-import { SdError } from "../kit/errors.js";
+import { deferred } from "../kit/deferred.js";
+import { invalidArgument, SdError } from "../kit/errors.js";
 import { Machine, type StateListener, type Transitions } from "../kit/machine.js";
 import type { Random } from "../kit/random.js";
-import type { KeyRange } from "./key-range.js";
+import { Audit } from "./audit.js";
+import type { Finding } from "./compare.js";
+import {
+  anchorOf,
+  clusterOf,
+  findBreak,
+  type History,
+  isSameCluster,
+  newestOf,
+  newestPut,
+} from "./history.js";
+import { type KeyRange, printableRange } from "./key-range.js";
+import {
+  bytesAdded,
+  bytesOf,
+  checkLimits,
+  defaultLimits,
+  keysAfter,
+  type Limits,
+  requireWithin,
+} from "./limits.js";
 import { type Listing, listRange } from "./list.js";
 import type { Position, Store } from "./store.js";
 import { type Gap, Watch, type WatchSink } from "./watch.js";
@@ -47,12 +69,32 @@ export interface ReflectorOptions {
   readonly store: Store;
   /** The store already holds the range as of this revision: begin with the watch. */
   readonly revision?: number;
+  /**
+   * How often etcd is asked whether it holds the same keys, for up to 1,000 keys; more keys are compared less
+   * often, up to ten times. Varies by half. Default 60000.
+   */
+  readonly checkEveryMs?: number | undefined;
+  /** The most keys that are taken in. Default 250,000. */
+  readonly maxKeys?: number | undefined;
+  /** The most bytes of keys and values, likewise. Default 256 MiB. */
+  readonly maxBytes?: number | undefined;
+}
+
+/** What becomes of a watch, as its sink tells. */
+interface Following {
+  onLive(): void;
+  /** A list is needed; nothing more of the watch is taken. */
+  end(): void;
+  /** etcd refuses. */
+  fail(error: unknown): void;
 }
 
 /** After being live for so long, trouble is new trouble. */
 const HEALTHY_MS = 30_000;
 /** Two looks at a lower revision, so far apart, before the history is judged broken (etcd #20418). */
 const CONFIRM_MS = 3_000;
+const CHECK_EVERY_MS = 60_000;
+const MIN_CHECK_EVERY_MS = 1_000;
 
 /**
  * Keeps a store equal to a range of etcd: list, watch from the next revision on, and list again when the
@@ -60,6 +102,9 @@ const CONFIRM_MS = 3_000;
  *
  * - The store shows true states of etcd only, in the order of their revisions, within one epoch.
  * - A failure of etcd, of any kind or length, changes nothing in the store; it is seen in `state`.
+ * - What a watch cannot tell is found by comparison, from time to time and after each resume (`Audit`), and
+ *   mended by a list; the state stays.
+ * - Beyond the limits nothing is taken in: `state` has the error `SD_LIMIT_EXCEEDED`, until there is less.
  * - It retries for ever, with backoff; it ends only by `close()`, or with its client.
  */
 export class Reflector implements AsyncDisposable {
@@ -72,15 +117,32 @@ export class Reflector implements AsyncDisposable {
   );
   readonly #abort = new AbortController();
   readonly #run: Promise<void>;
-  /** What the store holds; `undefined` before the first list. */
-  #position: Position | undefined;
-  #clusterId: bigint | undefined;
+  readonly #limits: Limits;
+  readonly #checkEveryMs: number;
+  /** `undefined` before the first list. */
+  #history: History | undefined;
+  /** Of what the store holds, at most: exact after a list. */
+  #bytes = 0;
+  /** What the last comparison has found, until a list has mended it. */
+  #finding: Finding | undefined;
+  #repairs = 0;
 
-  constructor(ports: ReflectorPorts, { range, store, revision }: ReflectorOptions) {
+  /** @throws SdError `SD_INVALID_ARGUMENT` for an option that cannot work. */
+  constructor(ports: ReflectorPorts, options: ReflectorOptions) {
+    const { range, store, revision, checkEveryMs = CHECK_EVERY_MS } = options;
+    const { maxKeys = defaultLimits.maxKeys, maxBytes = defaultLimits.maxBytes } = options;
+    this.#limits = { maxKeys, maxBytes };
+    checkLimits(this.#limits);
+    if (!(checkEveryMs >= MIN_CHECK_EVERY_MS)) {
+      throw invalidArgument("checkEveryMs", `at least ${MIN_CHECK_EVERY_MS}`, checkEveryMs);
+    }
     this.#ports = ports;
     this.#range = range;
     this.#store = store;
-    if (revision !== undefined) this.#position = { revision, epoch: 1 };
+    this.#checkEveryMs = checkEveryMs;
+    if (revision !== undefined) {
+      this.#history = { position: { revision, epoch: 1 }, clusterId: undefined, anchor: undefined };
+    }
     this.#run = this.#loop();
   }
 
@@ -113,45 +175,56 @@ export class Reflector implements AsyncDisposable {
     const { clock, random } = this.#ports;
     const { signal } = this.#abort;
     let backoff = Backoff.start();
-    let mustList = this.#position === undefined;
+    let mustList = this.#history === undefined;
+    let restarts = 0;
     while (!signal.aborted) {
       let liveSince = Number.POSITIVE_INFINITY;
-      let delayMs: number;
+      let failure: unknown;
       try {
         if (mustList) {
-          const listing = await this.#list();
+          const listing = await this.#list(restarts);
           signal.throwIfAborted();
           this.#replace(listing);
+          restarts = 0;
         }
         mustList = true;
         await this.#follow(() => {
           liveSince = Math.min(liveSince, clock.now());
         });
-        delayMs = backoff.delayMs(random);
       } catch (error) {
         if (signal.aborted) return;
         // The client is closed: there is nothing to wait for.
         if (SdError.is(error, "SD_CLOSED")) return this.#end();
-        publish("sd:reflector:failed", () => ({ prefix: printable(this.#range.key), error }));
+        if (failureOf(error) === "compacted") restarts += 1;
+        publish("sd:reflector:failed", () => ({ prefix: printableRange(this.#range), error }));
         this.#fall(error);
-        delayMs = retryDelayMs(error, backoff, random);
+        failure = error;
       }
-      backoff = clock.now() - liveSince > HEALTHY_MS ? Backoff.start() : backoff.next();
-      await sleep(clock, delayMs, signal).catch(() => {});
+      if (clock.now() - liveSince > HEALTHY_MS) backoff = Backoff.start();
+      await sleep(clock, retryDelayMs(failure, backoff, random), signal).catch(() => {});
+      backoff = backoff.next();
     }
   }
 
-  async #list(): Promise<Listing> {
+  async #list(restarts: number): Promise<Listing> {
     const { transport, clock } = this.#ports;
     const { signal } = this.#abort;
     const startedAt = clock.now();
-    let listing = await listRange(transport, this.#range, signal);
-    if (this.#position && listing.header.revision < this.#position.revision) {
+    const read = (elsewhere: boolean): Promise<Listing> => {
+      let bytes = 0;
+      const onPage = ({ count, kvs }: RangeResponse): void => {
+        bytes += bytesOf(kvs);
+        requireWithin(this.#limits, count, bytes);
+      };
+      return listRange(transport, this.#range, signal, { restarts, elsewhere, onPage });
+    };
+    let listing = await read(false);
+    if (this.#history && listing.header.revision < this.#history.position.revision) {
       await sleep(clock, CONFIRM_MS, signal);
-      listing = await listRange(transport, this.#range, signal);
+      listing = await read(true);
     }
     publish("sd:reflector:listed", () => ({
-      prefix: printable(this.#range.key),
+      prefix: printableRange(this.#range),
       revision: listing.header.revision,
       keys: listing.kvs.length,
       durationMs: clock.now() - startedAt,
@@ -159,84 +232,139 @@ export class Reflector implements AsyncDisposable {
     return listing;
   }
 
-  #replace({ kvs, header }: Listing): void {
-    const before = this.#position;
-    const isBroken =
-      before !== undefined &&
-      (header.revision < before.revision ||
-        (this.#clusterId !== undefined && header.clusterId !== this.#clusterId));
-    this.#clusterId = header.clusterId;
-    this.#position = { revision: header.revision, epoch: (before?.epoch ?? 1) + (isBroken ? 1 : 0) };
-    this.#store.replace(kvs, this.#position);
+  #replace(listing: Listing): void {
+    const { revision } = listing.header;
+    const clusterId = clusterOf(this.#history, listing.header);
+    const finding = this.#finding;
+    this.#finding = undefined;
+    // A comparison may have seen in the past what a list of the present cannot show.
+    const seen = finding === "another-past" || finding === "another-cluster" ? finding : undefined;
+    const broken = this.#history && (seen ?? findBreak(this.#history, listing, this.#store));
+    const epoch = (this.#history?.position.epoch ?? 1) + (broken ? 1 : 0);
+    const position: Position = { revision, epoch };
+    this.#history = { position, clusterId, anchor: newestOf(listing.kvs) };
+    this.#bytes = bytesOf(listing.kvs);
+    const prefix = printableRange(this.#range);
+    if (broken) publish("sd:epoch:begun", () => ({ prefix, revision, epoch, reason: broken }));
+    this.#store.replace(listing.kvs, position);
+    if (!finding) return;
+    this.#repairs += 1;
+    publish("sd:reflector:repaired", () => ({ prefix, revision, finding, repairs: this.#repairs }));
   }
 
   /** Watches from the position on. Resolves when a list is needed; rejects when etcd refuses. */
   async #follow(onLive: () => void): Promise<void> {
-    const position = this.#position as Position;
+    const { revision } = (this.#history as History).position;
     const over = deferred<void>();
-    using watch = new Watch(this.#ports.watches, this.#range, position.revision, this.#sink(onLive, over));
-    // At once: what is on its way must not find a closed reflector.
-    const onAbort = (): void => {
+    // At once: what is on its way must find neither a closed reflector, nor one that has missed something.
+    const end = (): void => {
       watch[Symbol.dispose]();
+      audit[Symbol.dispose]();
       over.resolve();
     };
-    this.#abort.signal.addEventListener("abort", onAbort, { once: true });
-    if (this.#abort.signal.aborted) onAbort();
+    using audit = this.#audit(end);
+    const sink = this.#sink(audit, { onLive, end, fail: over.reject });
+    using watch = new Watch(this.#ports.watches, this.#range, revision, sink);
+    this.#abort.signal.addEventListener("abort", end, { once: true });
+    if (this.#abort.signal.aborted) end();
     try {
       await over.promise;
     } finally {
-      this.#abort.signal.removeEventListener("abort", onAbort);
+      this.#abort.signal.removeEventListener("abort", end);
     }
   }
 
-  #sink(onLive: () => void, over: Deferred<void>): WatchSink {
-    const advance = (revision: number): Position => {
-      this.#position = { revision, epoch: this.#position?.epoch ?? 1 };
-      return this.#position;
-    };
-    const live = (): void => {
+  #audit(end: () => void): Audit {
+    const { transport, clock, random } = this.#ports;
+    return new Audit({
+      ...{ transport, clock, random, range: this.#range, store: this.#store },
+      checkEveryMs: this.#checkEveryMs,
+      history: () => this.#history as History,
+      onFinding: (finding) => {
+        if (finding === "lower-revision") this.#fall(behindError());
+        else this.#finding = finding;
+        end();
+      },
+    });
+  }
+
+  #sink(audit: Audit, { onLive, end, fail }: Following): WatchSink {
+    // Counts what the stream told of its standing: a read that it has overtaken says nothing any more.
+    let standing = 0;
+    let hasStood = false;
+    const stand = (): void => {
       onLive();
       const { status } = this.state;
       if (status === "syncing" || status === "stale") this.#machine.enter({ status: "live" });
+      if (hasStood) audit.resume();
+      else audit.begin();
+      hasStood = true;
     };
-    // Counts what the stream told of its standing: a read that it has overtaken says nothing any more.
-    let standing = 0;
+    const fall = (error: unknown): void => {
+      standing += 1;
+      audit.pause();
+      this.#fall(error);
+    };
     return {
-      onCreated: () => {
+      onCreated: (header) => {
         standing += 1;
-        live();
+        const history = this.#history as History;
+        if (isSameCluster(history, header)) {
+          this.#history = { ...history, clusterId: clusterOf(history, header) };
+          stand();
+          return;
+        }
+        fall(new SdError("SD_UNAVAILABLE", "another cluster answers"));
+        end();
       },
       onBehind: () => {
         standing += 1;
         const asked = standing;
-        this.#isPast(this.#position?.revision ?? 0).then(
+        this.#isPast((this.#history as History).position.revision).then(
           (isPast) => {
-            if (asked !== standing) return;
-            if (isPast) return live();
-            this.#fall(new SdError("SD_UNAVAILABLE", "etcd is behind what it has shown: wiped, or restored"));
-            over.resolve();
+            if (asked !== standing || audit.isOver) return;
+            if (isPast) return stand();
+            fall(behindError());
+            end();
           },
           (error) => {
-            if (asked === standing) over.reject(error);
+            if (asked === standing) fail(error);
           },
         );
       },
-      onEvents: (events, revision) => this.#store.apply(events, advance(revision)),
-      onProgress: (revision) => this.#store.bookmark(advance(revision)),
-      onInterrupted: (error) => {
-        standing += 1;
-        this.#fall(error);
+      onStale: () => audit.doubt(),
+      onEvents: (events, revision) => {
+        const keys = keysAfter(this.#store, events, this.#limits.maxKeys);
+        this.#bytes += bytesAdded(events);
+        // Too much, or perhaps too much: a list tells, and is refused if it is.
+        if (keys > this.#limits.maxKeys || this.#bytes > this.#limits.maxBytes) return end();
+        audit.note(events);
+        if (this.#store.apply(events, this.#advance(revision, newestPut(events)))) return;
+        this.#ports.watches.violated("contradiction");
+        this.#fall(gapError("corrupt"));
+        end();
       },
+      onProgress: (revision) => this.#store.bookmark(this.#advance(revision)),
+      onInterrupted: fall,
       onGap: (gap) => {
-        standing += 1;
-        this.#fall(gapError(gap));
-        over.resolve();
+        fall(gapError(gap));
+        end();
       },
       onRefused: (error) => {
         standing += 1;
-        over.reject(error);
+        fail(error);
       },
     };
+  }
+
+  #advance(revision: number, newest?: KeyValue): Position {
+    const { position, clusterId, anchor } = this.#history as History;
+    this.#history = {
+      position: { revision, epoch: position.epoch },
+      clusterId,
+      anchor: newest ? anchorOf(newest) : anchor,
+    };
+    return this.#history.position;
   }
 
   /** Whether etcd has reached `revision`: a read through the leader tells a lagging member from a wiped one. */
@@ -259,10 +387,10 @@ export class Reflector implements AsyncDisposable {
 
 function gapError(gap: Gap): SdError {
   return gap === "corrupt"
-    ? new SdError("SD_INVARIANT", "etcd delivered events out of order, or of other keys")
+    ? new SdError("SD_INVARIANT", "the watch stream of etcd broke its own rules")
     : new SdError("SD_COMPACTED", `the watch cannot go on: ${gap}`);
 }
 
-function printable(key: Uint8Array): string {
-  return Buffer.from(key).toString("utf8");
+function behindError(): SdError {
+  return new SdError("SD_UNAVAILABLE", "etcd is behind what it has shown: wiped, or restored");
 }

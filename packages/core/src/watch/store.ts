@@ -14,10 +14,19 @@ export interface Position {
  * Between two calls the store is a true state of etcd. Nothing is called after the reflector's `close()`.
  */
 export interface Store {
+  /** How many keys of etcd it holds, those included that it cannot read. */
+  readonly size: number;
+  /** The modification revision of `key` as it is held; `undefined` if it is not. */
+  revisionOf(key: Uint8Array): number | undefined;
   /** The complete content at `position`. Whatever the store holds besides is gone from etcd. */
   replace(kvs: readonly KeyValue[], position: Position): void;
-  /** Changes in order, leading to exactly `position`; to be shown all at once. */
-  apply(events: readonly WatchEvent[], position: Position): void;
+  /**
+   * Changes in order, leading to exactly `position`; to be shown all at once.
+   *
+   * @returns `false` if one contradicts what is held, and was passed over: a delete of a key that is not
+   *   held, or a put that is no newer than what is.
+   */
+  apply(events: readonly WatchEvent[], position: Position): boolean;
   /** Nothing has changed up to `position`. */
   bookmark(position: Position): void;
 }

@@ -2,7 +2,7 @@ import { fixedRandom, ManualClock } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { bytes } from "../../test/observe.js";
 import { RecordingSink } from "../../test/recorders.js";
-import { event, failure, message, ScriptedTransport } from "../../test/scripted-transport.js";
+import { event, failure, header, message, ScriptedTransport } from "../../test/scripted-transport.js";
 import { prefixRange } from "./key-range.js";
 import { Watch } from "./watch.js";
 import { WatchHub } from "./watch-hub.js";
@@ -40,9 +40,9 @@ describe("WatchHub", () => {
     await clock.settle();
     const c = watchFrom("/c/");
     expect(transport.watchStreams).toHaveLength(1);
-    expect(sent()).toEqual(["create 1", "create 2", "create 3"]);
-    for (const id of [1, 2, 3]) transport.watchStream.say(message(id, 10, created));
-    transport.watchStream.say(message(2, 11, { events: [event("/b/1", 11, "x")] }));
+    expect(sent()).toEqual(["create 0", "create 1", "create 2"]);
+    for (const id of [0, 1, 2]) transport.watchStream.say(message(id, 10, created));
+    transport.watchStream.say(message(1, 11, { events: [event("/b/1", 11, "x")] }));
     expect([a, b, c].map(({ sink }) => sink.log)).toEqual([
       ["created"],
       ["created", "put /b/1@11 -> 11"],
@@ -53,12 +53,12 @@ describe("WatchHub", () => {
   it("cancels one watch and leaves the others", async () => {
     const [a, b] = [watchFrom("/a/"), watchFrom("/b/")];
     await clock.settle();
-    for (const id of [1, 2]) transport.watchStream.say(message(id, 10, created));
+    for (const id of [0, 1]) transport.watchStream.say(message(id, 10, created));
     a.watch[Symbol.dispose]();
-    expect(sent()).toEqual(["create 1", "create 2", "cancel 1"]);
-    transport.watchStream.say(message(1, 11, { events: [event("/a/1", 11, "x")] }));
-    transport.watchStream.say(message(1, 11, { canceled: true }));
-    transport.watchStream.say(message(2, 12, { events: [event("/b/1", 12, "x")] }));
+    expect(sent()).toEqual(["create 0", "create 1", "cancel 0"]);
+    transport.watchStream.say(message(0, 11, { events: [event("/a/1", 11, "x")] }));
+    transport.watchStream.say(message(0, 11, { canceled: true }));
+    transport.watchStream.say(message(1, 12, { events: [event("/b/1", 12, "x")] }));
     expect(a.sink.log).toEqual(["created"]);
     expect(b.sink.log).toEqual(["created", "put /b/1@12 -> 12"]);
     expect(transport.watchStream.canceled).toBe(undefined);
@@ -67,8 +67,8 @@ describe("WatchHub", () => {
   it("creates every watch anew on the next stream, from its own resume point (D6)", async () => {
     const [a, b] = [watchFrom("/a/"), watchFrom("/b/", 20)];
     await clock.settle();
-    for (const id of [1, 2]) transport.watchStream.say(message(id, 100, created));
-    transport.watchStream.say(message(1, 100, { events: [event("/a/1", 30, "x")] }));
+    for (const id of [0, 1]) transport.watchStream.say(message(id, 100, created));
+    transport.watchStream.say(message(0, 100, { events: [event("/a/1", 30, "x")] }));
     transport.watchStream.fail(failure("network"));
     await clock.advance(500);
     expect(transport.watchStreams).toHaveLength(2);
@@ -95,7 +95,7 @@ describe("WatchHub", () => {
     for (let streams = 1; streams <= 5; streams += 1) {
       await clock.advance(260);
       expect(transport.watchStreams).toHaveLength(streams);
-      transport.watchStream.say(message(1, 10, created));
+      transport.watchStream.say(message(0, 10, created));
       transport.watchStream.fail(failure("network"));
     }
   });
@@ -103,12 +103,12 @@ describe("WatchHub", () => {
   it("asks a quiet stream for a sign of life after 4.5 s, and leaves it 3 s later (T3)", async () => {
     const { sink } = watchFrom("/a/");
     await clock.settle();
-    transport.watchStream.say(message(1, 10, created));
+    transport.watchStream.say(message(0, 10, created));
     const silent = transport.watchStream;
     await clock.advance(4_499);
-    expect(sent()).toEqual(["create 1"]);
+    expect(sent()).toEqual(["create 0"]);
     await clock.advance(1);
-    expect(sent()).toEqual(["create 1", "create 2", "cancel 2"]);
+    expect(sent()).toEqual(["create 0", "create 1", "cancel 1"]);
     await clock.advance(2_999);
     expect(silent.canceled).toBe(undefined);
     await clock.advance(1);
@@ -118,18 +118,47 @@ describe("WatchHub", () => {
     expect(transport.watchStreams).toHaveLength(2);
   });
 
+  it("asks by a read where a proxy answers on the stream, which proves no etcd behind it (T3, F38)", async () => {
+    const { sink } = watchFrom("/a/");
+    const reads: number[] = [];
+    let isAnswering = true;
+    transport.range = async () => {
+      reads.push(clock.now());
+      if (!isAnswering) throw failure("timeout");
+      return { header: header(10), kvs: [], more: false, count: 0 };
+    };
+    await clock.settle();
+    const stream = transport.watchStream;
+    stream.say(message(0, 10, created));
+    await clock.advance(4_500);
+    stream.say(message(1, 0, { canceled: true, header: { ...header(0), clusterId: 0n } }));
+    await clock.advance(9_000);
+    expect(reads).toEqual([9_000, 13_500]);
+    expect(sent()).toEqual(["create 0", "create 1", "cancel 1"]);
+    expect(sink.log).toEqual(["created"]);
+    isAnswering = false;
+    await clock.advance(4_500);
+    expect(stream.canceled).toEqual({ suspect: true });
+    expect(sink.log).toEqual(["created", "interrupted SD_UNAVAILABLE"]);
+    // The next stream may lead to etcd itself.
+    await clock.advance(500);
+    transport.watchStream.say(message(0, 10, created));
+    await clock.advance(4_500);
+    expect(sent()).toEqual(["create 0", "create 1", "cancel 1"]);
+  });
+
   it("takes any message for a sign of life, and asks again after the next quiet (T3)", async () => {
     watchFrom("/a/");
     await clock.settle();
     const { watchStream } = transport;
-    watchStream.say(message(1, 10, created));
-    for (const probe of [2, 3, 4]) {
+    watchStream.say(message(0, 10, created));
+    for (const probe of [1, 2, 3]) {
       await clock.advance(7_400);
       expect(sent().slice(-2)).toEqual([`create ${probe}`, `cancel ${probe}`]);
       watchStream.say(message(probe, 10, created));
     }
     await clock.advance(4_000);
-    watchStream.say(message(1, 11, { events: [event("/a/1", 11, "x")] }));
+    watchStream.say(message(0, 11, { events: [event("/a/1", 11, "x")] }));
     await clock.advance(4_499);
     expect(sent()).toHaveLength(7);
     expect(watchStream.canceled).toBe(undefined);
@@ -138,7 +167,7 @@ describe("WatchHub", () => {
   it("takes the refusal of a probe for a sign of life, and blames no watch for it", async () => {
     const { sink } = watchFrom("/a/");
     await clock.settle();
-    transport.watchStream.say(message(1, 10, created));
+    transport.watchStream.say(message(0, 10, created));
     await clock.advance(4_500);
     transport.watchStream.say(message(-1, 10, refused("etcdserver: permission denied")));
     await clock.advance(4_000);
@@ -158,7 +187,7 @@ describe("WatchHub", () => {
     watchFrom("/a/");
     await clock.settle();
     await clock.advance(2_900);
-    transport.watchStream.say(message(1, 10, created));
+    transport.watchStream.say(message(0, 10, created));
     await clock.advance(200);
     watchFrom("/b/");
     await clock.advance(2_999);
@@ -175,13 +204,13 @@ describe("WatchHub", () => {
   ])("hands a refusal with the id -1 to the oldest watch without an answer: %j", async (reason, code) => {
     const [a, b, c] = [watchFrom("/a/"), watchFrom("/b/"), watchFrom("/c/")];
     await clock.settle();
-    transport.watchStream.say(message(1, 10, created));
+    transport.watchStream.say(message(0, 10, created));
     transport.watchStream.say(message(-1, 10, refused(reason)));
-    transport.watchStream.say(message(3, 10, created));
+    transport.watchStream.say(message(2, 10, created));
     expect([a, b, c].map(({ sink }) => sink.log)).toEqual([["created"], [`refused ${code}`], ["created"]]);
     transport.watchStream.fail(failure("network"));
     await clock.advance(500);
-    expect(sent()).toEqual(["create 1", "create 3"]);
+    expect(sent()).toEqual(["create 0", "create 1"]);
   });
 
   it("hands the refusal of a watch that has left to nobody", async () => {
@@ -189,20 +218,20 @@ describe("WatchHub", () => {
     await clock.settle();
     a.watch[Symbol.dispose]();
     transport.watchStream.say(message(-1, 10, refused("etcdserver: permission denied")));
-    transport.watchStream.say(message(2, 10, created));
+    transport.watchStream.say(message(1, 10, created));
     expect([a.sink.log, b.sink.log]).toEqual([[], ["created"]]);
   });
 
   it("ends a watch whose revision is compacted with a gap, and leaves the others (D7)", async () => {
     const [a, b] = [watchFrom("/a/"), watchFrom("/b/")];
     await clock.settle();
-    for (const id of [1, 2]) transport.watchStream.say(message(id, 10, created));
+    for (const id of [0, 1]) transport.watchStream.say(message(id, 10, created));
     // As etcd says it: no reason, and no revision.
-    transport.watchStream.say(message(1, 0, { canceled: true, compactRevision: 50 }));
+    transport.watchStream.say(message(0, 0, { canceled: true, compactRevision: 50 }));
     expect(a.sink.log).toEqual(["created", "gap compacted"]);
     expect(b.sink.log).toEqual(["created"]);
     a.watch[Symbol.dispose]();
-    expect(sent()).toEqual(["create 1", "create 2"]);
+    expect(sent()).toEqual(["create 0", "create 1"]);
   });
 
   it("ends every watch with a gap when a message is too large to receive: never resumed (T6)", async () => {
@@ -221,7 +250,7 @@ describe("WatchHub", () => {
     const second = watchFrom("/b/");
     expect(transport.watchStreams[0]?.canceled).toEqual({ suspect: false });
     await clock.advance(500);
-    expect(sent()).toEqual(["create 2"]);
+    expect(sent()).toEqual(["create 0"]);
     second.watch[Symbol.dispose]();
     expect(transport.watchStream.canceled).toEqual({ suspect: false });
     await clock.settle();
@@ -246,11 +275,11 @@ describe("WatchHub", () => {
   it("leaves a stream that serves others but never answers the creation of one watch", async () => {
     watchFrom("/a/");
     await clock.settle();
-    transport.watchStream.say(message(1, 10, created));
+    transport.watchStream.say(message(0, 10, created));
     watchFrom("/b/");
     for (let second = 1; second <= 9; second++) {
       await clock.advance(1_000);
-      transport.watchStream.say(message(1, 10 + second));
+      transport.watchStream.say(message(0, 10 + second));
     }
     expect(transport.watchStream.canceled).toBeUndefined();
     await clock.advance(1_000);
@@ -262,7 +291,7 @@ describe("WatchHub", () => {
     watchFrom("/b/");
     await clock.advance(2_000);
     const [stream] = transport.watchStreams;
-    stream?.say(message(1, 10, created));
+    stream?.say(message(0, 10, created));
     await clock.advance(2_999);
     expect(stream?.canceled).toBe(undefined);
     await clock.advance(1);
@@ -283,9 +312,9 @@ describe("WatchHub", () => {
   it("ends a watch with a gap when two streams in a row fall silent once it is created: slow link", async () => {
     const { sink } = watchFrom("/a/");
     await clock.settle();
-    await stall([1]);
+    await stall([0]);
     expect(sink.log).toEqual(["created", "interrupted SD_UNAVAILABLE"]);
-    await stall([1]);
+    await stall([0]);
     expect(sink.log.slice(2)).toEqual(["created", "gap too-slow"]);
     expect(transport.watchStreams).toHaveLength(2);
   });
@@ -293,13 +322,13 @@ describe("WatchHub", () => {
   it("keeps a watch that got something, or whose stream answered later, between two silences", async () => {
     const [a, b] = [watchFrom("/a/"), watchFrom("/b/")];
     await clock.settle();
-    await stall([1, 2]);
-    transport.watchStream.say(message(1, 11, { events: [event("/a/1", 11, "x")] }));
-    await stall([2]);
+    await stall([0, 1]);
+    transport.watchStream.say(message(0, 11, { events: [event("/a/1", 11, "x")] }));
+    await stall([1]);
     expect(a.sink.log.at(-1)).toBe("interrupted SD_UNAVAILABLE");
     expect(b.sink.log.at(-1)).toBe("gap too-slow");
     for (let silences = 0; silences < 3; silences += 1) {
-      transport.watchStream.say(message(1, 11, created));
+      transport.watchStream.say(message(0, 11, created));
       await clock.advance(4_500);
       const probe = transport.watchStream.sent.find(({ type }) => type === "cancel");
       transport.watchStream.say(message(probe?.type === "cancel" ? probe.watchId : 0, 11, created));
@@ -311,14 +340,14 @@ describe("WatchHub", () => {
   it("counts only silences in a row, and only those after `created`: slow link", async () => {
     const { sink } = watchFrom("/a/");
     await clock.settle();
-    await stall([1]);
+    await stall([0]);
     await clock.advance(4_000);
     expect(transport.watchStreams).toHaveLength(3);
     expect(sink.log.at(-1), "not created").toBe("interrupted SD_UNAVAILABLE");
-    transport.watchStream.say(message(1, 10, created));
-    transport.watchStream.say(message(1, 11, { events: [event("/a/1", 11, "x")] }));
+    transport.watchStream.say(message(0, 10, created));
+    transport.watchStream.say(message(0, 11, { events: [event("/a/1", 11, "x")] }));
     await stall([]);
-    await stall([1]);
+    await stall([0]);
     expect(sink.log.at(-1), "delivered between").toBe("interrupted SD_UNAVAILABLE");
   });
 
@@ -326,8 +355,8 @@ describe("WatchHub", () => {
     const { sink } = watchFrom("/a/");
     await clock.settle();
     for (let streams = 0; streams < 2; streams += 1) {
-      transport.watchStream.say(message(1, 10, created));
-      transport.watchStream.say(message(1, 11, { fragment: true, events: [event("/a/1", 11, "x")] }));
+      transport.watchStream.say(message(0, 10, created));
+      transport.watchStream.say(message(0, 11, { fragment: true, events: [event("/a/1", 11, "x")] }));
       await stall([]);
     }
     expect(sink.log.at(-1)).toBe("gap too-slow");
@@ -336,8 +365,8 @@ describe("WatchHub", () => {
   it("waits longer after a stream that fell silent after the creations, but not if it was cut", async () => {
     watchFrom("/a/");
     await clock.settle();
-    expect(await stall([1])).toBe(500);
-    transport.watchStream.say(message(1, 10, created));
+    expect(await stall([0])).toBe(500);
+    transport.watchStream.say(message(0, 10, created));
     transport.watchStream.fail(failure("network"));
     await clock.advance(250);
     expect(transport.watchStreams).toHaveLength(3);
@@ -353,8 +382,8 @@ describe("WatchHub", () => {
     expect(sink.log).toEqual(["interrupted Error: cannot be encoded"]);
     transport.encode = () => {};
     await clock.advance(500);
-    expect(sent()).toEqual(["create 1"]);
-    transport.watchStream.say(message(1, 10, created));
+    expect(sent()).toEqual(["create 0"]);
+    transport.watchStream.say(message(0, 10, created));
     expect(sink.log.at(-1)).toBe("created");
   });
 
@@ -365,7 +394,7 @@ describe("WatchHub", () => {
     };
     const { sink } = watchFrom("/a/");
     await clock.settle();
-    transport.watchStream.say(message(1, 10, created));
+    transport.watchStream.say(message(0, 10, created));
     isBroken = true;
     await clock.advance(4_500);
     expect(transport.watchStream.canceled).toEqual({ suspect: false });

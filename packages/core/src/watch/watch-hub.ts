@@ -6,7 +6,7 @@ import { publish } from "../kit/channels.js";
 import type { Clock, Timer } from "../kit/clock.js";
 import { SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
-import type { Watch, WatchCarrier } from "./watch.js";
+import type { Violation, Watch, WatchCarrier } from "./watch.js";
 
 /** A stream without a message for so long is asked for a sign of life (T3). */
 const QUIET_MS = 4_500;
@@ -30,27 +30,38 @@ const CREATION_MS = 10_000;
  * The stream exists while there is a watch.
  */
 export class WatchHub implements WatchCarrier {
+  readonly #transport: EtcdTransport;
   readonly #clock: Clock;
   readonly #loop: StreamLoop<WatchRequest, WatchResponse>;
-  readonly #watches = new Map<number, Watch>();
+  readonly #watches = new Set<Watch>();
+  /** Those that were asked for on this stream, by their id there. */
+  readonly #byId = new Map<number, Watch>();
   /**
    * When each watch was asked for that is not yet answered on this stream, by id, in order. One that was
    * deleted stays: its answer is still to come.
    */
   readonly #uncreated = new Map<number, number>();
+  /** Canceled by us on this stream, and not answered yet: what comes for them is of no interest. */
+  readonly #leaving = new Set<number>();
   /** The watches that were created on this stream, and for which nothing has come since. */
   readonly #idle = new Set<Watch>();
-  #nextId = 1;
+  /** Counts the streams: an answer may come after the end of the one that it was asked for. */
+  #stream = 0;
+  /** Counts the creations of this stream from 0: so does etcd's grpc-proxy, which takes no other ids. */
+  #nextId = 0;
   #lifeTimer: Timer | undefined;
   #lifeTimerAt = 0;
   #lastMessageAt = 0;
   /** Whether a message came on this stream. */
   #wasHeard = false;
   #askedAt: number | undefined;
+  /** Whether etcd's grpc-proxy answers: what it says by itself has no cluster id, and proves no etcd behind it. */
+  #isProxied = false;
   /** The id of the last question for a sign of life, until it is answered. */
   #probeId: number | undefined;
 
   constructor(transport: EtcdTransport, clock: Clock, random: Random) {
+    this.#transport = transport;
     this.#clock = clock;
     this.#loop = new StreamLoop({
       clock,
@@ -71,38 +82,48 @@ export class WatchHub implements WatchCarrier {
       queueMicrotask(() => watch.refused(new SdError("SD_CLOSED", "the client is closed")));
       return;
     }
-    watch.id = this.#nextId++;
-    this.#watches.set(watch.id, watch);
+    this.#watches.add(watch);
     if (this.#loop.isOpen) this.#create(watch);
     this.#loop.start();
   }
 
   /** Stops to deliver to `watch`, at once. */
   delete(watch: Watch): void {
+    const isAsked = this.#byId.get(watch.id) === watch;
     if (!this.#remove(watch)) return;
     if (this.#watches.size === 0) this.#loop.stop();
-    else this.#loop.send({ type: "cancel", watchId: watch.id });
+    else if (isAsked) this.#leave(watch.id);
+  }
+
+  violated(violation: Violation): void {
+    publish("sd:watch:violated", () => ({ violation, endpoint: this.#loop.endpoint }));
   }
 
   async close(): Promise<void> {
     const closed = this.#loop.close();
-    for (const watch of [...this.#watches.values()]) this.delete(watch);
+    for (const watch of [...this.#watches]) this.delete(watch);
     await closed;
   }
 
   #createAll(): void {
+    this.#stream += 1;
+    this.#isProxied = false;
+    this.#nextId = 0;
     this.#wasHeard = false;
     this.#lastMessageAt = this.#clock.now();
-    for (const watch of this.#watches.values()) this.#create(watch);
+    for (const watch of this.#watches) this.#create(watch);
   }
 
   #over(): void {
+    this.#stream += 1;
     const quietMs = this.#clock.now() - this.#lastMessageAt;
     if (this.#askedAt !== undefined && quietMs >= ANSWER_MS) {
       for (const watch of this.#idle) watch.stalls += 1;
     } else if (this.#wasHeard) this.#loop.succeeded();
     this.#idle.clear();
+    this.#byId.clear();
     this.#uncreated.clear();
+    this.#leaving.clear();
     this.#lifeTimer?.[Symbol.dispose]();
     this.#lifeTimer = undefined;
     this.#askedAt = undefined;
@@ -113,7 +134,7 @@ export class WatchHub implements WatchCarrier {
     publish("sd:watch:interrupted", () => ({ error, watches: this.#watches.size }));
     // A message that cannot be received would break every new stream again: its watches start over.
     const isPoison = failureOf(error) === "too-large";
-    for (const watch of [...this.#watches.values()]) {
+    for (const watch of [...this.#watches]) {
       if (isPoison) this.#end(watch, () => watch.endsWithGap("too-large"));
       else if (watch.stalls >= MAX_STALLS) this.#end(watch, () => watch.endsWithGap("too-slow"));
       else watch.interrupted(error);
@@ -121,6 +142,8 @@ export class WatchHub implements WatchCarrier {
   }
 
   #create(watch: Watch): void {
+    watch.id = this.#nextId++;
+    this.#byId.set(watch.id, watch);
     this.#uncreated.set(watch.id, this.#clock.now());
     this.#loop.send({
       type: "create",
@@ -162,14 +185,42 @@ export class WatchHub implements WatchCarrier {
    * is not answered before the store has reached the first revision of each watch: in a quiet etcd, never.
    */
   #probe(now: number): void {
-    const [watch] = this.#watches.values();
+    const [watch] = this.#watches;
     if (!watch) return;
+    this.#askedAt = now;
+    if (this.#isProxied) {
+      this.#ask(watch.range.key);
+      return;
+    }
     const watchId = this.#nextId++;
     const { key } = watch.range;
     this.#uncreated.set(watchId, now);
-    this.#askedAt = now;
     this.#probeId = watchId;
     this.#loop.send({ type: "create", watchId, key, startRevision: watch.nextRevision });
+    this.#leave(watchId);
+  }
+
+  /** A read through the leader: what is left, where the stream's answers come from a proxy. */
+  #ask(key: Uint8Array): void {
+    const stream = this.#stream;
+    const request = { key, limit: 1, keysOnly: true };
+    this.#transport.range(request, { timeoutMs: ANSWER_MS }).then(
+      () => {
+        if (stream !== this.#stream) return;
+        this.#lastMessageAt = this.#clock.now();
+        this.#askedAt = undefined;
+        this.#loop.succeeded();
+        this.#watchOverLife();
+      },
+      (error) => {
+        if (stream === this.#stream) this.#loop.leave(error, true);
+      },
+    );
+  }
+
+  #leave(watchId: number): void {
+    if (!this.#loop.isOpen) return;
+    this.#leaving.add(watchId);
     this.#loop.send({ type: "cancel", watchId });
   }
 
@@ -186,11 +237,16 @@ export class WatchHub implements WatchCarrier {
   #receive(response: WatchResponse): void {
     this.#lastMessageAt = this.#clock.now();
     this.#wasHeard = true;
+    if (response.header.clusterId === 0n) this.#isProxied = true;
     // Any message is a sign of life; creations are answered one by one.
     this.#askedAt = undefined;
     const id = this.#idOf(response);
     if (response.created || response.canceled) this.#uncreated.delete(id);
-    const watch = this.#watches.get(id);
+    const watch = this.#byId.get(id);
+    if (!watch && !this.#isExpected(id, response)) {
+      this.#distrust();
+      return;
+    }
     this.#noteFlow(watch, id, response);
     if (watch) {
       if (response.canceled) this.#cancel(watch, response);
@@ -198,6 +254,21 @@ export class WatchHub implements WatchCarrier {
       else watch.receive(response);
     }
     if (this.#uncreated.size > 0) this.#askedAt ??= this.#lastMessageAt;
+  }
+
+  /** What may come for no watch: what was on its way to one that we have left, and answers to the stream. */
+  #isExpected(id: number, { canceled }: WatchResponse): boolean {
+    const isLeft = this.#leaving.has(id);
+    if (canceled) this.#leaving.delete(id);
+    // A cancellation harms nobody; it comes twice if etcd and we cancel at the same time.
+    return isLeft || canceled || id === -1;
+  }
+
+  /** Ids were mixed up: whatever came on this stream may be another's, or may have gone to another. */
+  #distrust(): void {
+    this.violated("unknown-watch");
+    for (const watch of [...this.#watches]) this.#end(watch, () => watch.endsWithGap("corrupt"));
+    this.#loop.leave(new SdError("SD_INVARIANT", "etcd answered for a watch that it does not carry"), false);
   }
 
   /** Tells a stream that delivers from one on which nothing follows the creation of a watch. */
@@ -238,9 +309,9 @@ export class WatchHub implements WatchCarrier {
   }
 
   #remove(watch: Watch): boolean {
-    if (this.#watches.get(watch.id) !== watch) return false;
+    if (this.#byId.get(watch.id) === watch) this.#byId.delete(watch.id);
     this.#idle.delete(watch);
-    return this.#watches.delete(watch.id);
+    return this.#watches.delete(watch);
   }
 }
 

@@ -42,7 +42,7 @@ describe("Watch", () => {
   it.each([Number.NaN, -1, 1.5, Number.POSITIVE_INFINITY, Number.MAX_SAFE_INTEGER])(
     "refuses to begin after the revision %s",
     (revision) => {
-      const hub = { add: () => expect.unreachable(), delete: () => expect.unreachable() };
+      const hub = { add: () => expect.unreachable(), delete: () => expect.unreachable(), violated: () => {} };
       expect(() => new Watch(hub, prefixRange(bytes("/")), revision, sink)).toThrow(
         expect.objectContaining({ code: "SD_INVALID_ARGUMENT" }),
       );
@@ -51,13 +51,18 @@ describe("Watch", () => {
 
   it("begins after the revision that is known (D5)", () => {
     expect(transport.watchStream.sent).toEqual([
-      { type: "create", watchId: 1, ...prefixRange(bytes("/")), startRevision: 11 },
+      { type: "create", watchId: 0, ...prefixRange(bytes("/")), startRevision: 11 },
     ]);
   });
 
   it("does not believe events of keys that it does not watch", () => {
     say(10, { created: true });
-    const other = new Watch({ add: () => {}, delete: () => {} }, prefixRange(bytes("/web/")), 10, sink);
+    const other = new Watch(
+      { add: () => {}, delete: () => {}, violated: () => {} },
+      prefixRange(bytes("/web/")),
+      10,
+      sink,
+    );
     other.receive(message(9, 11, { events: [event("/web-admin/a", 11, "x")] }));
     expect(sink.log.at(-1)).toBe("gap corrupt");
     expect(other.revision).toBe(10);
@@ -98,7 +103,11 @@ describe("Watch", () => {
     say(12, { events: [event("/a", 10, "x"), event("/a", 11, "x"), event("/b", 12)] });
     say(12, { events: [event("/a", 11, "x"), event("/b", 12)] });
     say(13, { events: [event("/b", 12), event("/c", 13, "x")] });
-    expect(sink.log).toEqual(["created", "put /a@11, delete /b@12 -> 12", "put /c@13 -> 13"]);
+    const stale = "stale";
+    expect(sink.log).toEqual([
+      ...["created", stale, stale, "put /a@11, delete /b@12 -> 12"],
+      ...[stale, stale, "put /c@13 -> 13"],
+    ]);
   });
 
   it("joins the fragments of a revision, and shows nothing before the last (D4)", async () => {

@@ -1,4 +1,4 @@
-import type { Header, WatchEvent, WatchResponse } from "../etcd/types.js";
+import type { Header, KeyValue, WatchEvent, WatchResponse } from "../etcd/types.js";
 import { invalidArgument } from "../kit/errors.js";
 import { inRange, type KeyRange } from "./key-range.js";
 
@@ -10,13 +10,32 @@ export type Gap =
   | "too-large"
   /** What is to be delivered does not get through the link, and would not the next time. */
   | "too-slow"
-  /** The stream's own rules were broken: events out of order, or of keys that are not watched. */
+  /** The stream broke its own rules (see `Violation`): what it delivered cannot be trusted to be all. */
   | "corrupt";
+
+/** A rule of etcd's watch streams that was broken. */
+export type Violation =
+  /** Revisions ran backwards within a message. */
+  | "out-of-order"
+  /** One key twice at one revision. */
+  | "duplicate"
+  /** An event of a key that is not watched: etcd's grpc-proxy numbers watches by itself. */
+  | "foreign-key"
+  /** Something else came between the fragments of one message. */
+  | "broken-fragments"
+  /** A message for a watch that the stream does not carry. */
+  | "unknown-watch"
+  /** Events that were delivered before. */
+  | "stale"
+  /** Progress to below what was delivered: a member that lags, or was wiped; a read tells which. */
+  | "backward-progress"
+  /** An event that does not fit to what is known: a delete of what is not there. */
+  | "contradiction";
 
 /** What a watch tells its owner, synchronously from the socket's read. */
 export interface WatchSink {
   /** The watch stands on a member; also after each interruption. */
-  onCreated(): void;
+  onCreated(header: Header): void;
   /**
    * The member's store is older than what was delivered: it lags, or its history is another one. etcd
    * accepts a watch of the future and is silent, so only a read can tell which.
@@ -27,6 +46,8 @@ export interface WatchSink {
    * never in parts. One call for each message of etcd, so it may hold several revisions.
    */
   onEvents(events: readonly WatchEvent[], revision: number): void;
+  /** Events came that were delivered before; they were dropped. Old servers may replay (etcd #15271, #20221). */
+  onStale(): void;
   /** Nothing happened up to `revision`. */
   onProgress(revision: number): void;
   /** No stream at the moment; the hub is at work, nothing will be lost. */
@@ -41,6 +62,8 @@ export interface WatchSink {
 export interface WatchCarrier {
   add(watch: Watch): void;
   delete(watch: Watch): void;
+  /** Counts a broken rule. */
+  violated(violation: Violation): void;
 }
 
 /**
@@ -52,14 +75,15 @@ export interface WatchCarrier {
  */
 export class Watch implements Disposable {
   readonly range: KeyRange;
-  /** On the hub's streams. @internal */
-  id = 0;
+  /** On the hub's stream of the moment. @internal */
+  id = -1;
   /** Streams in a row that fell silent after `created`, with nothing delivered since. @internal */
   stalls = 0;
   readonly #hub: WatchCarrier;
   readonly #sink: WatchSink;
   #revision: number;
-  #fragments: WatchEvent[] = [];
+  /** Of a message that is not complete, and the header that all its parts show. */
+  #fragments: { readonly events: WatchEvent[]; readonly revision: number } | undefined;
 
   /**
    * @param revision everything up to here is known already; the watch begins after it.
@@ -93,29 +117,32 @@ export class Watch implements Disposable {
 
   /** @internal */
   created(header: Header): void {
-    if (header.revision < this.#revision) this.#sink.onBehind(header.revision);
-    else this.#sink.onCreated();
+    if (this.#fragments) this.#corrupt("broken-fragments");
+    else if (header.revision < this.#revision) this.#sink.onBehind(header.revision);
+    else this.#sink.onCreated(header);
   }
 
   /** @internal */
-  receive(response: WatchResponse): void {
-    if (response.events.length === 0 && !response.fragment && this.#fragments.length === 0) {
-      this.#progress(response.header.revision);
+  receive({ header, fragment, events }: WatchResponse): void {
+    const pending = this.#fragments;
+    if (!fragment && !pending) {
+      if (events.length === 0) this.#progress(header.revision);
+      else this.#deliver(events);
       return;
     }
-    let events = response.events;
-    if (response.fragment || this.#fragments.length > 0) {
-      for (const event of response.events) this.#fragments.push(event);
-      if (response.fragment) return;
-      events = this.#fragments;
-      this.#fragments = [];
+    if (events.length === 0 || (pending && pending.revision !== header.revision)) {
+      this.#corrupt("broken-fragments");
+      return;
     }
-    this.#deliver(events);
+    const whole = pending ?? { events: [], revision: header.revision };
+    for (const event of events) whole.events.push(event);
+    this.#fragments = fragment ? whole : undefined;
+    if (!fragment) this.#deliver(whole.events);
   }
 
   /** @internal */
   interrupted(error: unknown): void {
-    this.#fragments = [];
+    this.#fragments = undefined;
     this.#sink.onInterrupted(error);
   }
 
@@ -131,29 +158,48 @@ export class Watch implements Disposable {
 
   #progress(revision: number): void {
     if (revision === 0) return;
-    if (revision < this.#revision) this.#sink.onBehind(revision);
-    else if (revision > this.#revision) {
+    if (revision < this.#revision) {
+      this.#hub.violated("backward-progress");
+      this.#sink.onBehind(revision);
+    } else if (revision > this.#revision) {
       this.#revision = revision;
       this.#sink.onProgress(revision);
     }
   }
 
   #deliver(events: readonly WatchEvent[]): void {
-    let last = 0;
-    for (const { kv } of events) {
-      // A foreign key means that ids were mixed up: etcd's grpc-proxy numbers watches by itself.
-      if (kv.modRevision < last || !inRange(kv.key, this.range)) {
-        this.#hub.delete(this);
-        this.#sink.onGap("corrupt");
-        return;
-      }
-      last = kv.modRevision;
+    const violation = findViolation(events, this.range);
+    if (violation) {
+      this.#corrupt(violation);
+      return;
     }
-    // Old servers may replay what was delivered already (etcd #15271, #20221): only news pass.
     const first = events[0]?.kv.modRevision ?? 0;
-    const news = first > this.#revision ? events : events.filter(({ kv }) => kv.modRevision > this.#revision);
-    if (news.length === 0) return;
-    this.#revision = last;
-    this.#sink.onEvents(news, last);
+    let news = events;
+    if (first <= this.#revision) {
+      news = events.filter(({ kv }) => kv.modRevision > this.#revision);
+      this.#hub.violated("stale");
+      this.#sink.onStale();
+    }
+    const last = news.at(-1);
+    if (!last) return;
+    this.#revision = last.kv.modRevision;
+    this.#sink.onEvents(news, this.#revision);
   }
+
+  #corrupt(violation: Violation): void {
+    this.#hub.delete(this);
+    this.#hub.violated(violation);
+    this.#sink.onGap("corrupt");
+  }
+}
+
+function findViolation(events: readonly WatchEvent[], range: KeyRange): Violation | undefined {
+  let last: KeyValue | undefined;
+  for (const { kv } of events) {
+    if (last && kv.modRevision < last.modRevision) return "out-of-order";
+    if (last?.modRevision === kv.modRevision && Buffer.compare(kv.key, last.key) === 0) return "duplicate";
+    if (!inRange(kv.key, range)) return "foreign-key";
+    last = kv;
+  }
+  return undefined;
 }

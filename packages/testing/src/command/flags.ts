@@ -11,6 +11,8 @@ export interface Flags {
   readonly host: string;
   readonly allowRemote: boolean;
   readonly version: EtcdVersion;
+  /** Changes that can be watched at least; `undefined`: all. */
+  readonly keepChanges: number | undefined;
 }
 
 const versions = Object.keys(behaviours) as EtcdVersion[];
@@ -24,6 +26,7 @@ export const help = `Usage: sd-etcd [etcd] [flags]
   --host <address>     the address that it listens on (default 127.0.0.1)
   --allow-remote       needed for an address that other machines can reach
   --like <version>     which etcd it answers like: ${versions.join(", ")} (default 3.5.30)
+  --keep-changes <n>   compacts all but the last so many changes; 0 keeps all, and grows (default 50000)
   --help               shows this
 `;
 
@@ -37,6 +40,7 @@ export function readFlags(argv: readonly string[]): Flags {
     host: host ?? "127.0.0.1",
     allowRemote: rest["allow-remote"] ?? false,
     version: knownVersion(like ?? "3.5.30"),
+    keepChanges: changeCount(rest["keep-changes"] ?? "50000"),
   };
 }
 
@@ -47,6 +51,7 @@ function parse(args: string[]) {
       host: { type: "string" },
       "allow-remote": { type: "boolean" },
       like: { type: "string" },
+      "keep-changes": { type: "string" },
       help: { type: "boolean", short: "h" },
     } as const;
     return parseArgs({ args, options, allowPositionals: false }).values;
@@ -61,6 +66,11 @@ function portNumber(text: string): number {
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= 65_535) return port;
   throw new UsageError(`--port must be a whole number from 0 to 65535, got ${JSON.stringify(text)}`);
+}
+
+function changeCount(text: string): number | undefined {
+  if (/^\d{1,15}$/.test(text)) return Number(text) || undefined;
+  throw new UsageError(`--keep-changes must be a whole number from 0, got ${JSON.stringify(text)}`);
 }
 
 function knownVersion(text: string): EtcdVersion {

@@ -59,11 +59,16 @@ describe("sd-etcd", () => {
     expect([code, out.startsWith("Usage: sd-etcd")]).toEqual([0, true]);
   });
 
-  it.each([[["--prot=1"]], [["--port"]], [["--port=x"]], [["--port=65536"]], [["--like=3.6"]], [["serve"]]])(
-    "refuses %j in one line",
-    async (argv) => {
-      const { code, out, error } = await run(...argv);
-      expect([code, out, error.split("\n").length]).toEqual([2, "", 2]);
-    },
-  );
+  it.each([
+    [["--prot=1"]],
+    [["--port"]],
+    [["--port=x"]],
+    [["--port=65536"]],
+    [["--like=3.6"]],
+    [["--keep-changes=-1"]],
+    [["serve"]],
+  ])("refuses %j in one line", async (argv) => {
+    const { code, out, error } = await run(...argv);
+    expect([code, out, error.split("\n").length]).toEqual([2, "", 2]);
+  });
 });

@@ -24,7 +24,7 @@ const CATCH_UP_DELAY_MS = 20;
  */
 export async function runEtcd(argv: readonly string[], { out, error, signal }: CommandIo): Promise<number> {
   try {
-    const { help: wantsHelp, port, host, allowRemote, version } = readFlags(argv);
+    const { help: wantsHelp, port, host, allowRemote, version, keepChanges } = readFlags(argv);
     if (wantsHelp) {
       out(help);
       return 0;
@@ -32,7 +32,11 @@ export async function runEtcd(argv: readonly string[], { out, error, signal }: C
     if (!allowRemote && !isLoopback(host)) {
       throw new UsageError(`--host ${host} lets other machines in: add --allow-remote if that is meant`);
     }
-    await using memory = new MemoryEtcd({ version, catchUpDelayMs: CATCH_UP_DELAY_MS });
+    await using memory = new MemoryEtcd({
+      version,
+      catchUpDelayMs: CATCH_UP_DELAY_MS,
+      retainedChanges: keepChanges,
+    });
     const { endpoint } = await serve(memory, { port, host, allowRemote });
     out(`sd-etcd is ready on ${endpoint}, like etcd ${version}, in memory: it keeps nothing\n`);
     await aborted(signal);
@@ -48,7 +52,10 @@ export async function runEtcd(argv: readonly string[], { out, error, signal }: C
   }
 }
 
-async function serve(memory: MemoryEtcd, options: Required<ServeOptions>): Promise<MemoryEtcdServer> {
+async function serve(
+  memory: MemoryEtcd,
+  options: Required<Omit<ServeOptions, "keepaliveMs">>,
+): Promise<MemoryEtcdServer> {
   try {
     return await serveMemoryEtcd(memory, options);
   } catch (error) {

@@ -27,13 +27,17 @@ export function findEtcd(binary?: string): string {
  * @throws Error that tells how to get one.
  */
 export function findEtcdctl(etcd: string): string {
-  const named = process.env["SD_ETCDCTL"];
-  if (named) return checked(named, "SD_ETCDCTL");
-  const beside = join(dirname(etcd), "etcdctl");
-  if (isExecutable(beside)) return beside;
-  const found = inPath("etcdctl");
-  if (found) return found;
-  throw new Error(`no etcdctl binary: put one beside ${etcd}, or set SD_ETCDCTL to the path of one`);
+  return findTool("etcdctl", "SD_ETCDCTL", etcd);
+}
+
+/**
+ * Finds the etcdutl binary, which restores snapshots since etcd 3.6: the variable `SD_ETCDUTL`, else beside
+ * `etcd`, else the `PATH`.
+ *
+ * @throws Error that tells how to get one.
+ */
+export function findEtcdutl(etcd: string): string {
+  return findTool("etcdutl", "SD_ETCDUTL", etcd);
 }
 
 /** The version that a binary of etcd reports, like `3.5.16`. */
@@ -57,6 +61,16 @@ export async function runProgram(
 /** The environment without the variables that etcd and etcdctl take for flags. */
 export function cleanEnv(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^ETCD(CTL)?_/.test(name)));
+}
+
+function findTool(name: string, variable: string, etcd: string): string {
+  const named = process.env[variable];
+  if (named) return checked(named, variable);
+  const beside = join(dirname(etcd), name);
+  if (isExecutable(beside)) return beside;
+  const found = inPath(name);
+  if (found) return found;
+  throw new Error(`no ${name} binary: put one beside ${etcd}, or set ${variable} to the path of one`);
 }
 
 function checked(path: string, source: string): string {

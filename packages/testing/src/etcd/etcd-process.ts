@@ -1,15 +1,21 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { freezeProcess } from "../process/freeze.js";
-import { guardDirectory, guardProcess } from "../process/guard.js";
-import { cleanEnv, etcdVersion, findEtcd, findEtcdctl, runProgram } from "./binaries.js";
+import { guardDirectory } from "../process/guard.js";
+import type { Certificate } from "../tls/certificate-authority.js";
+import { checkRoot, disableAuth, type EtcdAuth, enableAuth } from "./auth.js";
+import { etcdVersion, findEtcd, findEtcdctl, runProgram } from "./binaries.js";
+import { EtcdProcessRun } from "./etcd-process-run.js";
+import { etcdFlags, type Place } from "./flags.js";
 import { isHealthy } from "./health.js";
-import { freePorts, isPortFree } from "./ports.js";
+import { LogTail } from "./log-tail.js";
+import { type MemberStatus, readStatus } from "./member-status.js";
+import { PORT_TAKEN, startDespitePorts } from "./port-taken.js";
+import { isPortFree, type ReservedPort, reservePorts } from "./ports.js";
+import { type RestoreOptions, restoreSnapshot } from "./snapshot-tool.js";
+import { type EtcdTls, TlsFiles } from "./tls-files.js";
 
 export interface EtcdProcessOptions {
   /** The etcd binary. Default: the variable `SD_ETCD_BIN`, else `etcd` in the `PATH`. */
@@ -18,31 +24,32 @@ export interface EtcdProcessOptions {
   readonly args?: readonly string[];
   /** The client port. Default: a free one. */
   readonly port?: number;
+  /** TLS for clients. Default: none. */
+  readonly tls?: EtcdTls;
   /** How long it may take to serve. Default 20000. */
   readonly startTimeoutMs?: number;
+}
+
+/** What the members of a cluster share, and one's place among them. */
+export interface Membership extends Place {
+  /** Where it listens for the others, on a port that is reserved. */
+  readonly peerUrl: string;
+  readonly access: Access;
+}
+
+/** As whom etcdctl is run: `user:password`. */
+interface Access {
+  user: string | undefined;
 }
 
 interface Settings {
   readonly binary: string;
   readonly version: string;
   readonly directory: string;
-  readonly port: number;
-  readonly peerPort: number;
-  readonly args: readonly string[];
-  readonly startTimeoutMs: number;
+  readonly ports: readonly ReservedPort[];
+  readonly membership: Membership;
+  readonly options: EtcdProcessOptions;
 }
-
-/** Lines of etcd's log that are kept. */
-const LOG_LINES = 500;
-
-/** Free ports may be taken before etcd has them. */
-const PORT_TRIES = 5;
-
-/** Go's words for EADDRINUSE. */
-const PORT_TAKEN = "address already in use";
-
-/** After SIGTERM; etcd needs some milliseconds. */
-const STOP_TIMEOUT_MS = 5_000;
 
 /**
  * A real etcd: one member on loopback ports, with a data directory of its own under the temporary directory.
@@ -51,23 +58,27 @@ const STOP_TIMEOUT_MS = 5_000;
  * happens at the latest when this process ends, even by SIGKILL. For Linux and macOS.
  */
 export class EtcdProcess {
-  /** Where clients connect: `http://127.0.0.1:<port>`, the same for its whole life. */
+  /** `sd`, or its name in its cluster. */
+  readonly name: string;
+  /** Where clients connect: `http://127.0.0.1:<port>`, or `https://…`; the same for its whole life. */
   readonly endpoint: string;
   readonly port: number;
   /** Like `3.5.16`. */
   readonly version: string;
   readonly #settings: Settings;
   readonly #guard: Disposable;
-  readonly #log: string[] = [];
-  #child: ChildProcess | undefined;
-  #exit: Promise<unknown> = Promise.resolve();
+  readonly #log = new LogTail();
+  #tls: TlsFiles | undefined;
+  #run: EtcdProcessRun | undefined;
 
   private constructor(settings: Settings) {
+    const { directory, membership, options, ports, version } = settings;
     this.#settings = settings;
-    this.#guard = guardDirectory(settings.directory);
-    this.port = settings.port;
-    this.endpoint = `http://127.0.0.1:${settings.port}`;
-    this.version = settings.version;
+    this.#guard = guardDirectory(directory);
+    this.name = membership.name;
+    this.port = options.port ?? (ports[0]?.port as number);
+    this.endpoint = `${options.tls ? "https" : "http"}://127.0.0.1:${this.port}`;
+    this.version = version;
   }
 
   /**
@@ -75,69 +86,64 @@ export class EtcdProcess {
    *
    * @throws Error with etcd's log if it does not, or one that tells how to get an etcd if there is none.
    */
-  static async start(options: EtcdProcessOptions = {}): Promise<EtcdProcess> {
-    const { args = [], startTimeoutMs = 20_000 } = options;
+  static start(options: EtcdProcessOptions = {}): Promise<EtcdProcess> {
+    return startDespitePorts(() => EtcdProcess.#start(options));
+  }
+
+  /** @internal Makes a member of an `EtcdCluster`: it is down until `restart()`, which needs most of the others. */
+  static async createMember(options: EtcdProcessOptions, given?: Membership): Promise<EtcdProcess> {
     const binary = findEtcd(options.binary);
     const version = await etcdVersion(binary);
-    for (let tries = 1; ; tries += 1) {
-      const [peerPort = 0, freePort = 0] = await freePorts(2);
-      const directory = await mkdtemp(join(tmpdir(), "sd-etcd-"));
-      const port = options.port ?? freePort;
-      const etcd = new EtcdProcess({ binary, version, directory, port, peerPort, args, startTimeoutMs });
-      try {
-        await etcd.#spawn();
-        return etcd;
-      } catch (error) {
-        await etcd[Symbol.asyncDispose]();
-        if (!etcd.#isPortTaken || tries === PORT_TRIES) throw error;
-      }
+    const ports = await reservePorts(2);
+    const membership = given ?? alone(`http://127.0.0.1:${ports[1]?.port}`);
+    const directory = await mkdtemp(join(tmpdir(), "sd-etcd-"));
+    const etcd = new EtcdProcess({ binary, version, directory, ports, membership, options });
+    if (options.tls) etcd.#tls = await TlsFiles.write(directory, options.tls);
+    return etcd;
+  }
+
+  static async #start(options: EtcdProcessOptions): Promise<EtcdProcess> {
+    const etcd = await EtcdProcess.createMember(options);
+    try {
+      await etcd.#launch();
+      return etcd;
+    } catch (error) {
+      await etcd[Symbol.asyncDispose]();
+      throw error;
     }
   }
 
   /** The id of etcd's own process; `undefined` while it is down. */
   get pid(): number | undefined {
-    return this.#child?.pid;
+    return this.isRunning ? this.#run?.pid : undefined;
   }
 
   get isRunning(): boolean {
-    return this.#child !== undefined;
+    return this.#run !== undefined && !this.#run.hasEnded;
   }
 
   /** The last lines that etcd has written, of all its lives: for the message of a failed test. */
   log(): string {
-    return this.#log.join("\n");
+    return this.#log.toString();
   }
 
   /** Ends it by SIGTERM and waits; by SIGKILL if it takes longer than 5 seconds. Does nothing if it is down. */
   async stop(): Promise<void> {
-    const child = this.#child;
-    this.thaw();
-    child?.kill("SIGTERM");
-    const timer = setTimeout(() => child?.kill("SIGKILL"), STOP_TIMEOUT_MS);
-    await this.#exit;
-    clearTimeout(timer);
+    await this.#run?.stop();
   }
 
   /** Ends it by SIGKILL, frozen or not, and waits. Does nothing if it is down. */
   async kill(): Promise<void> {
-    this.#child?.kill("SIGKILL");
-    await this.#exit;
+    await this.#run?.kill();
   }
 
   /** Starts it again with the same ports and data, after `stop()` if it runs. */
   async restart(): Promise<void> {
     await this.stop();
-    for (let tries = 1; ; tries += 1) {
-      this.#log.push(`--- restart ${tries}`);
-      try {
-        await this.#spawn();
-        return;
-      } catch (error) {
-        await this.kill();
-        if (!this.#isPortTaken || tries === PORT_TRIES) throw error;
-        await pause(200);
-      }
-    }
+    await startDespitePorts(async () => {
+      this.#log.add("--- restart");
+      await this.#launch();
+    });
   }
 
   /**
@@ -150,7 +156,7 @@ export class EtcdProcess {
 
   /** Lets it run on after `freeze()`. */
   thaw(): void {
-    this.#child?.kill("SIGCONT");
+    this.#run?.signal("SIGCONT");
   }
 
   /**
@@ -160,13 +166,21 @@ export class EtcdProcess {
    */
   async wipe(): Promise<void> {
     if (this.isRunning) throw new Error("etcd runs: stop it before its data are removed");
-    await rm(join(this.#settings.directory, "data"), { recursive: true, force: true });
+    await rm(this.#dataDirectory, { recursive: true, force: true });
   }
 
   /** Runs `etcdctl` (API 3) against it and returns what it wrote to stdout. @throws Error with its stderr. */
   async ctl(...args: readonly string[]): Promise<string> {
-    const etcdctl = findEtcdctl(this.#settings.binary);
-    return runProgram(etcdctl, ["--endpoints", this.endpoint, ...args], { ETCDCTL_API: "3" });
+    const { binary, membership } = this.#settings;
+    const user = membership.access.user;
+    const access = [...(this.#tls?.etcdctlFlags ?? []), ...(user === undefined ? [] : [`--user=${user}`])];
+    const flags = ["--endpoints", this.endpoint, ...access];
+    return runProgram(findEtcdctl(binary), [...flags, ...args], { ETCDCTL_API: "3" });
+  }
+
+  /** Asks it for its ids, revision and leader. @throws Error if it does not answer within 2 seconds. */
+  async status(): Promise<MemberStatus> {
+    return readStatus(await this.ctl("endpoint", "status", "-w", "fields", "--command-timeout=2s"));
   }
 
   /** Compacts the history before `revision`. @throws Error with etcdctl's words. */
@@ -174,69 +188,126 @@ export class EtcdProcess {
     await this.ctl("compact", String(revision));
   }
 
+  /** Gives the space of what was compacted back to the file system; it answers nothing meanwhile. */
+  async defragment(): Promise<void> {
+    await this.ctl("defrag");
+  }
+
+  /** All its data, its ids left out: see `restore()`. */
+  async snapshot(): Promise<Uint8Array> {
+    return this.#withFile(async (file) => {
+      await this.ctl("snapshot", "save", file);
+      return readFile(file);
+    });
+  }
+
+  /**
+   * Replaces its data by those of a snapshot, of any etcd. It has them after `restart()`: at the revision of the
+   * snapshot, and with the same ids as before unless told otherwise.
+   *
+   * @throws Error unless it is down, or with the words of etcd's tool.
+   */
+  async restore(snapshot: Uint8Array, options: RestoreOptions = {}): Promise<void> {
+    await this.wipe();
+    const { binary, version, membership } = this.#settings;
+    await this.#withFile(async (file) => {
+      await writeFile(file, snapshot);
+      const target = { etcd: binary, version, file, dataDirectory: this.#dataDirectory, place: membership };
+      await restoreSnapshot({ ...target, ...options });
+    });
+  }
+
+  /**
+   * Makes users with a role each, and switches authentication on, in the whole cluster. From then on `ctl()` is
+   * `root`, unless it is told another `--user`.
+   *
+   * @throws Error if there is no `root` among the users, or none that `ctl()` could be, before anything is done.
+   */
+  async enableAuth(auth: EtcdAuth): Promise<void> {
+    checkRoot(auth, this.#tls?.client !== undefined);
+    await enableAuth((...args) => this.ctl(...args), auth);
+    const password = auth.users["root"]?.password;
+    if (password !== undefined) this.#settings.membership.access.user = `root:${password}`;
+  }
+
+  /** Switches authentication off, and removes all users and roles. */
+  async disableAuth(): Promise<void> {
+    await disableAuth((...args) => this.ctl(...args));
+    this.#settings.membership.access.user = undefined;
+  }
+
+  /**
+   * Has it show another certificate, from the next TLS handshake on; open connections stay.
+   *
+   * @throws Error if it was started without TLS.
+   */
+  async useCertificate(certificate: Certificate): Promise<void> {
+    if (!this.#tls) throw new Error("etcd has no TLS: start it with the option tls");
+    await this.#tls.replace(certificate);
+  }
+
   /** Kills it and removes its data. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
     await rm(this.#settings.directory, { recursive: true, force: true, maxRetries: 5 });
+    for (const port of this.#settings.ports) port[Symbol.dispose]();
     this.#guard[Symbol.dispose]();
   }
 
-  get #isPortTaken(): boolean {
-    return this.#log.some((line) => line.includes(PORT_TAKEN));
+  get #dataDirectory(): string {
+    return join(this.#settings.directory, "data");
   }
 
-  async #spawn(): Promise<void> {
-    const { binary, version, port, startTimeoutMs } = this.#settings;
-    if (!(await isPortFree(port))) {
+  async #withFile<Result>(use: (file: string) => Promise<Result>): Promise<Result> {
+    const file = join(this.#settings.directory, "snapshot.db");
+    try {
+      return await use(file);
+    } finally {
+      await rm(file, { force: true });
+    }
+  }
+
+  /** Begins a new life, and waits until it serves; ends it if it does not. */
+  async #launch(): Promise<void> {
+    const { binary, version, membership, options } = this.#settings;
+    if (!(await isPortFree(this.port))) {
       // Whoever listens there would be taken for this etcd.
-      this.#log.push(`port ${port}: ${PORT_TAKEN}`);
-      throw new Error(`port ${port} of the loopback interface: ${PORT_TAKEN}`);
+      throw new Error(`port ${this.port} of the loopback interface: ${PORT_TAKEN}`);
     }
-    // etcd 3.4 wants to be told that it may run on anything but amd64.
-    const unsupported = process.arch === "x64" ? {} : { ETCD_UNSUPPORTED_ARCH: process.arch };
-    const env = version.startsWith("3.4.") ? { ...cleanEnv(), ...unsupported } : cleanEnv();
-    const child = spawn(binary, this.#flags(), { env, stdio: ["ignore", "pipe", "pipe"] });
-    const guard = guardProcess(child.pid);
-    this.#child = child;
-    for (const input of [child.stdout, child.stderr]) {
-      createInterface({ input }).on("line", (line) => {
-        this.#log.push(line);
-        this.#log.splice(0, this.#log.length - LOG_LINES);
-      });
-    }
-    child.on("error", (error) => this.#log.push(String(error)));
-    const exit = once(child, "close").catch(() => {});
-    this.#exit = exit.then(() => {
-      guard[Symbol.dispose]();
-      if (this.#child === child) this.#child = undefined;
+    const flags = etcdFlags({
+      version,
+      dataDirectory: this.#dataDirectory,
+      clientUrl: this.endpoint,
+      peerUrl: membership.peerUrl,
+      place: membership,
+      tls: this.#tls?.etcdFlags ?? {},
+      args: options.args ?? [],
     });
-    const deadline = performance.now() + startTimeoutMs;
-    while (!(await isHealthy(this.endpoint))) {
-      if (!this.isRunning) throw new Error(`etcd ended before it served; its log:\n${this.log()}`);
+    const run = new EtcdProcessRun(binary, version, flags, this.#log);
+    this.#run = run;
+    try {
+      await this.#served(run, options.startTimeoutMs ?? 20_000);
+    } catch (error) {
+      await run.kill();
+      throw error;
+    }
+  }
+
+  async #served(run: EtcdProcessRun, timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    while (!(await isHealthy(this.endpoint, 1_000, this.#tls?.client))) {
+      if (run.hasEnded) throw new Error(`etcd ended before it served; its log:\n${this.log()}`);
       if (performance.now() > deadline) {
-        throw new Error(`etcd did not serve within ${startTimeoutMs} ms; its log:\n${this.log()}`);
+        throw new Error(`etcd did not serve within ${timeoutMs} ms; its log:\n${this.log()}`);
       }
       await pause(20);
     }
   }
+}
 
-  #flags(): string[] {
-    const { directory, peerPort, version, args } = this.#settings;
-    const peer = `http://127.0.0.1:${peerPort}`;
-    const flags = {
-      name: "sd",
-      "data-dir": join(directory, "data"),
-      "listen-client-urls": this.endpoint,
-      "advertise-client-urls": this.endpoint,
-      "listen-peer-urls": peer,
-      "initial-advertise-peer-urls": peer,
-      "initial-cluster": `sd=${peer}`,
-      "log-level": "warn",
-      // Before 3.5 zap is not the default, and `unsafe-no-fsync` is unknown.
-      ...(version.startsWith("3.4.")
-        ? { logger: "zap", "log-outputs": "stderr" }
-        : { "unsafe-no-fsync": "true" }),
-    };
-    return [...Object.entries(flags).map(([name, value]) => `--${name}=${value}`), ...args];
-  }
+/** A cluster of one. */
+function alone(peerUrl: string): Membership {
+  const initialCluster = `sd=${peerUrl}`;
+  const place = { name: "sd", advertisedPeerUrl: peerUrl, initialCluster, token: "etcd-cluster" };
+  return { ...place, peerUrl, access: { user: undefined } };
 }

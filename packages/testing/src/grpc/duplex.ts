@@ -5,12 +5,17 @@ import { connectionRefused, connectionReset, type Link } from "../memory/network
 import type { Method } from "./methods.js";
 import { readRequest, UnreadableRequest } from "./read-request.js";
 import { type Status, statusOf } from "./status.js";
+import { Unsent } from "./unsent.js";
 
 /** etcd's end of a stream: what it does with a request, and with the end. */
 export interface StreamEnd<Request> {
   /** Throws to end the stream with that status. */
   receive(request: Request): void;
   close(): void;
+  /** The client does not read what it is told: until `catchUp()`, what can wait is not sent. */
+  fallBehind?(): void;
+  /** The client has read most of it. */
+  catchUp?(): void;
   /** Whether the stream ends when the client has said its last. */
   readonly endsWithClient: boolean;
 }
@@ -28,7 +33,7 @@ export function duplex<Request, Response>(
   verb: RequestVerb,
   open: Open<Request, Response>,
   hasEvents: (response: Response) => boolean = () => false,
-): handleBidiStreamingCall<Buffer, Response> {
+): handleBidiStreamingCall<Buffer, Buffer> {
   return (call) => {
     if (host.network.isRefusing) fail(call, statusOf(connectionRefused()));
     else if (host.network.takeDrop(verb)) fail(call, statusOf(connectionReset()));
@@ -41,7 +46,7 @@ function serve<Request, Response>(
   method: Method<Request, Response>,
   open: Open<Request, Response>,
   hasEvents: (response: Response) => boolean,
-  call: ServerDuplexStream<Buffer, Response>,
+  call: ServerDuplexStream<Buffer, Buffer>,
 ): void {
   let isOver = false;
   const close = (): void => {
@@ -69,9 +74,22 @@ function serve<Request, Response>(
   };
   const attached = network.attach(link);
   streams.add(call);
+  const unsent = new Unsent(
+    () => {
+      call.pause();
+      end?.fallBehind?.();
+    },
+    () => {
+      if (isOver) return;
+      call.resume();
+      end?.catchUp?.();
+    },
+  );
   const deliver = (response: Response): void =>
     network.post(() => {
-      if (!isOver) call.write(response);
+      if (isOver) return;
+      const bytes = method.responseSerialize(response);
+      call.write(bytes, unsent.add(bytes.length));
     });
   const emit = (response: Response): void => held.offer(call, hasEvents(response), () => deliver(response));
   let end: StreamEnd<Request> | undefined;

@@ -57,6 +57,8 @@ export function handlers(host: DoorHost): Served[] {
           return {
             receive: (request) => watches.receive(request),
             close: () => watches.close(),
+            fallBehind: () => watches.fallBehind(),
+            catchUp: () => watches.catchUp(),
             endsWithClient: false,
           };
         },

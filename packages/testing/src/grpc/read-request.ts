@@ -1,8 +1,5 @@
+import { largerThanMax, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES } from "../memory/limits.js";
 import type { Status } from "./status.js";
-
-/** etcd's default `--max-request-bytes`, and what it allows for gRPC. */
-const MAX_REQUEST_BYTES = 1.5 * 2 ** 20;
-const MAX_MESSAGE_BYTES = MAX_REQUEST_BYTES + 512 * 2 ** 10;
 
 /** Thrown for a message that is not even looked into. */
 export class UnreadableRequest extends Error {
@@ -27,8 +24,7 @@ export function readRequest<Request>(
   isWrite: boolean,
 ): Request {
   if (bytes.length > MAX_MESSAGE_BYTES) {
-    const details = `grpc: received message larger than max (${bytes.length} vs. ${MAX_MESSAGE_BYTES})`;
-    throw new UnreadableRequest({ code: 8, details });
+    throw new UnreadableRequest({ code: 8, details: largerThanMax(bytes.length) });
   }
   if (isWrite && bytes.length > MAX_REQUEST_BYTES) {
     throw new UnreadableRequest({ code: 3, details: "etcdserver: request is too large" });

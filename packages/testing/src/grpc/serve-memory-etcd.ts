@@ -11,7 +11,12 @@ export interface ServeOptions {
   readonly host?: string;
   /** Lets others than this machine in. There is no encryption. Default false. */
   readonly allowRemote?: boolean;
+  /** A client that has been silent for so long is asked whether it lives, and has as long to answer. Default 60000. */
+  readonly keepaliveMs?: number;
 }
+
+/** A message that is larger is not read to its end; above etcd's 2 MiB, this door refuses in etcd's words. */
+const MAX_RECEIVE_BYTES = 16 * 2 ** 20;
 
 /** A store that listens. Close it, or the process stays. */
 export interface MemoryEtcdServer extends Door, AsyncDisposable {
@@ -31,7 +36,7 @@ export interface MemoryEtcdServer extends Door, AsyncDisposable {
  */
 export async function serveMemoryEtcd(
   memory: MemoryEtcd,
-  { port = 0, host = "127.0.0.1", allowRemote = false }: ServeOptions = {},
+  { port = 0, host = "127.0.0.1", allowRemote = false, keepaliveMs = 60_000 }: ServeOptions = {},
 ): Promise<MemoryEtcdServer> {
   if (!allowRemote && !isLoopback(host)) {
     throw new Error(`${host} is not an address of this machine alone: it takes \`allowRemote\``);
@@ -39,14 +44,20 @@ export async function serveMemoryEtcd(
   await checkFree(host, port);
   const door = hostOf(memory);
   const server = new Server({
-    // Sizes are checked by the handlers, in etcd's words.
-    "grpc.max_receive_message_length": -1,
+    // Sizes are checked by the handlers, in etcd's words; this bounds what is gathered until then.
+    "grpc.max_receive_message_length": MAX_RECEIVE_BYTES,
     "grpc.max_send_message_length": -1,
+    // A client that vanished without a word would keep its watches for ever.
+    "grpc.keepalive_time_ms": keepaliveMs,
+    "grpc.keepalive_timeout_ms": keepaliveMs,
   });
   const definition: Record<string, ServiceDefinition[string]> = {};
   const implementation: Record<string, UntypedHandleCall> = {};
   for (const { method, handle } of handlers(door)) {
-    definition[method.path] = { ...method, requestDeserialize: (bytes: Buffer) => bytes };
+    // Requests are read, and messages of streams written, where it is known what to do about their size.
+    const identity = (bytes: Buffer) => bytes;
+    const responseSerialize = method.responseStream ? identity : method.responseSerialize;
+    definition[method.path] = { ...method, requestDeserialize: identity, responseSerialize };
     implementation[method.path] = handle;
   }
   server.addService(definition, implementation);

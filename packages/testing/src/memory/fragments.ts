@@ -1,15 +1,13 @@
 import type { KeyValue } from "@sd/core";
 import type { Event, WatchResponse } from "./api/watch.js";
-
-/** etcd's default `--max-request-bytes`, and what it allows for gRPC. */
-const MAX_BYTES = 1.5 * 2 ** 20 + 512 * 2 ** 10;
+import { MAX_MESSAGE_BYTES } from "./limits.js";
 
 /** Cuts a message that is too large into several, all but the last marked; an event is never cut. */
 export function* fragments(response: WatchResponse): Generator<WatchResponse> {
   const { events } = response;
   const frame = messageSize({ ...response, events: [] });
   const sizes = events.map(eventSize);
-  if (frame + sizes.reduce((sum, size) => sum + size, 0) < MAX_BYTES || events.length < 2) {
+  if (frame + sizes.reduce((sum, size) => sum + size, 0) < MAX_MESSAGE_BYTES || events.length < 2) {
     yield response;
     return;
   }
@@ -18,7 +16,7 @@ export function* fragments(response: WatchResponse): Generator<WatchResponse> {
   for (let start = 0; start < events.length; ) {
     let size = fragmentFrame + (sizes[start] ?? 0);
     let end = start + 1;
-    while (end < events.length && size + (sizes[end] ?? 0) < MAX_BYTES) size += sizes[end++] ?? 0;
+    while (end < events.length && size + (sizes[end] ?? 0) < MAX_MESSAGE_BYTES) size += sizes[end++] ?? 0;
     yield { ...response, fragment: end < events.length, events: events.slice(start, end) };
     start = end;
   }

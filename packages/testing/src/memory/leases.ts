@@ -14,6 +14,9 @@ interface Lease {
 /** etcd refuses more. */
 const MAX_TTL_SECONDS = 9_000_000_000;
 
+/** Ended leases that are remembered. */
+const MAX_ENDED = 10_000;
+
 /**
  * The leases of a store, each running down on the clock until it is renewed.
  *
@@ -24,7 +27,7 @@ export class Leases implements LeaseBinding {
   readonly #minTtlSeconds: number;
   readonly #onExpire: (id: bigint) => void;
   readonly #leases = new Map<bigint, Lease>();
-  /** The TTLs of those that have ended. */
+  /** The TTLs of those that have ended, the last `MAX_ENDED`. */
   readonly #ended = new Map<bigint, number>();
   #nextId = 7_587_854_263_842_160_901n;
   #paused = false;
@@ -107,6 +110,10 @@ export class Leases implements LeaseBinding {
     lease.timer[Symbol.dispose]();
     this.#leases.delete(id);
     this.#ended.set(id, lease.ttlSeconds);
+    for (const oldest of this.#ended.keys()) {
+      if (this.#ended.size <= MAX_ENDED) break;
+      this.#ended.delete(oldest);
+    }
     return [...lease.keys].sort();
   }
 

@@ -293,3 +293,40 @@ describe("MemoryEtcd: faults", () => {
     expect(clock.pending).toBe(0);
   });
 });
+
+describe("MemoryEtcd with retainedChanges", () => {
+  it("keeps at least as many changes, at most twice as many, and all keys", async () => {
+    await using small = new MemoryEtcd({ clock, retainedChanges: 100 });
+    for (let index = 0; index < 1_000; index += 1) {
+      const revision = small.put(`/${index % 7}`, String(index));
+      const oldest = Math.max(2, revision - 99);
+      expect(() => small.range({ key: bytes("/1"), revision: oldest })).not.toThrow();
+      expect(small.events.length).toBeLessThan(200);
+    }
+    expect(small.range({ key: bytes("/"), rangeEnd: bytes("0"), countOnly: true }).count).toBe(7);
+    expect(() => small.range({ key: bytes("/1"), revision: 700 })).toThrow("compacted");
+  });
+
+  it("keeps the changes of one revision together", async () => {
+    await using small = new MemoryEtcd({ clock, retainedChanges: 10 });
+    const values = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`/${index}`, "x"]));
+    for (let round = 0; round < 5; round += 1) small.write(values);
+    expect(small.events.map(({ kv }) => kv.modRevision)).toEqual(Array(30).fill(6));
+  });
+
+  it("drops what a client has compacted, and begins anew when it is wiped", async () => {
+    await using small = new MemoryEtcd({ clock, retainedChanges: 100 });
+    for (let index = 0; index < 5; index += 1) small.put("/a", String(index));
+    small.compact(4);
+    expect(small.events.map(({ kv }) => kv.modRevision)).toEqual([4, 5, 6]);
+    small.wipe();
+    for (let index = 0; index < 300; index += 1) small.put("/a", String(index));
+    expect(small.events.length).toBeLessThan(200);
+  });
+
+  it.each([0, -1, 1.5, Number.NaN])("refuses %d", (retainedChanges) => {
+    expect(() => new MemoryEtcd({ retainedChanges })).toThrow(
+      "retainedChanges must be a whole number of at least 1",
+    );
+  });
+});

@@ -8,7 +8,7 @@ import type {
   WatchEvent,
 } from "@sd/core";
 import { AlarmAction, AlarmType } from "./api/cluster.js";
-import { EMPTY } from "./api/kv.js";
+import { EMPTY, type RequestOp } from "./api/kv.js";
 import { MemoryAuth } from "./auth/memory-auth.js";
 import { AuthenticatedTransport, type Credentials } from "./authenticated-transport.js";
 import type { Behaviour } from "./behaviour.js";
@@ -133,7 +133,10 @@ export class MemoryEtcd {
     return this.#server.store.revision;
   }
 
-  /** Every change since the store began or was wiped, compacted ones included. */
+  /**
+   * Every change since the store began or was wiped, compacted ones included; with `retainedChanges`, those
+   * since the last compaction.
+   */
   get events(): readonly WatchEvent[] {
     return this.#server.store.log.all;
   }
@@ -165,6 +168,17 @@ export class MemoryEtcd {
     const put = { key: toBytes(key), value: toBytes(value), lease };
     return this.#server.put({ ...put, prevKv: false, ignoreValue: false, ignoreLease: false }).header
       .revision;
+  }
+
+  /** Several writes as one revision, bound to no lease; `undefined` deletes. Returns the revision. */
+  write(values: Readonly<Record<string, string | Uint8Array | undefined>>): number {
+    const success = Object.entries(values).map(([name, value]): RequestOp => {
+      const key = toBytes(name);
+      if (value === undefined) return { deleteRange: { key, rangeEnd: EMPTY, prevKv: false } };
+      const flags = { prevKv: false, ignoreValue: false, ignoreLease: false };
+      return { put: { key, value: toBytes(value), lease: 0n, ...flags } };
+    });
+    return this.#server.txn({ compare: [], success, failure: [] }).header.revision;
   }
 
   /** Deletes a key, if it is there. Returns the revision. */

@@ -1,4 +1,4 @@
-import { type Clock, type Header, type KeyValue, systemClock } from "@sd/core";
+import { type Clock, type Header, invalidArgument, type KeyValue, systemClock } from "@sd/core";
 import { Alarms, alarmText } from "./alarms.js";
 import * as cluster from "./api/cluster.js";
 import type * as kv from "./api/kv.js";
@@ -14,12 +14,12 @@ import { keyBytes, keyRange, keyText } from "./keys.js";
 import { Leases } from "./leases.js";
 import { checkRange, runRange } from "./range.js";
 import { refusal } from "./refusals.js";
-import { Store, type View } from "./store.js";
+import { Store, type StoreOptions, type View } from "./store.js";
 import { checkPath, choosePath, costsSpace, isReadOnly, runDelete, runPath, runPut } from "./transactions.js";
 import { type WatchHost, WatchServer } from "./watch-server.js";
 
 /** How an in-memory etcd differs from the default. */
-export interface MemoryServerOptions {
+export interface MemoryServerOptions extends StoreOptions {
   /** Default: the machine's. */
   readonly clock?: Clock | undefined;
   /** The etcd that it is like. Default "3.5.30". */
@@ -59,6 +59,7 @@ export class MemoryServer implements WatchHost {
   /** Where clients reach it, as `MemberList` tells. */
   readonly clientUrls: string[] = [];
   #behaviour: Behaviour;
+  readonly #storeOptions: StoreOptions;
   #store: Store;
   /** What stale reads see. */
   #staleRevision: number;
@@ -72,7 +73,9 @@ export class MemoryServer implements WatchHost {
     const early: Partial<Behaviour> = options.progressAheadOfEvents ? { progress: "at-once" } : {};
     this.#behaviour = { ...behaviours[options.version ?? "3.5.30"], ...early, ...options.behaviour };
     this.leases = new Leases(this.clock, options.minTtlSeconds ?? 2, (id) => void this.revoke({ id }));
-    this.#store = new Store(this.leases);
+    this.#storeOptions = options;
+    checkRetained(options.retainedChanges);
+    this.#store = new Store(this.leases, options);
     this.#staleRevision = this.#store.revision;
     const tokens = new SimpleTokens(this.clock, options.authTokenTtlSeconds ?? 300);
     this.auth = new AuthStore(tokens, () => this.#behaviour);
@@ -242,7 +245,7 @@ export class MemoryServer implements WatchHost {
     this.alarms.clear();
     this.auth.clear();
     this.guard.isBypassed = false;
-    this.#store = new Store(this.leases);
+    this.#store = new Store(this.leases, this.#storeOptions);
     this.#staleRevision = this.#store.revision;
     this.#raftTerm = 2n;
     if (newCluster) this.#clusterId += 1n;
@@ -264,3 +267,8 @@ export class MemoryServer implements WatchHost {
 }
 
 const NO_HEADER: Header = { clusterId: 0n, memberId: 0n, revision: 0, raftTerm: 0n };
+
+function checkRetained(changes: number | undefined): void {
+  if (changes === undefined || (Number.isSafeInteger(changes) && changes > 0)) return;
+  throw invalidArgument("retainedChanges", "a whole number of at least 1", changes);
+}

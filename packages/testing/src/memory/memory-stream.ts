@@ -11,6 +11,7 @@ export interface StreamServer<Request> {
 
 /** What a stream does besides: logging, and holding messages back. */
 export interface StreamHooks<Request, Response> {
+  /** Throws for a request that cannot be written: it is not sent. */
   onSend(request: Request): void;
   onCancel(suspect: boolean): void;
   /** Called once, at the end of the stream, whatever ended it. */

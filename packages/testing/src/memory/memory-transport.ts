@@ -24,7 +24,17 @@ import type { AnswerVerb, Requests, RequestVerb, Verb } from "./calls.js";
 import type { HeldMessages } from "./held-messages.js";
 import { MemoryStream } from "./memory-stream.js";
 import { connectionRefused, connectionReset, type Link, type Network } from "./network.js";
-import { fromLease, fromTxn, fromWatch, toRange, toTxn, toWatch } from "./port.js";
+import {
+  checkSize,
+  fromLease,
+  fromTxn,
+  fromWatch,
+  toGrant,
+  toLease,
+  toRange,
+  toTxn,
+  toWatch,
+} from "./port.js";
 import { transportError } from "./refusals.js";
 import type { Session } from "./session.js";
 
@@ -58,28 +68,49 @@ export class MemoryTransport implements EtcdTransport {
   }
 
   range(request: RangeRequest, options?: CallOptions): Promise<RangeResponse> {
-    return this.#call("range", request, () => this.#host.server.range(toRange(request)), options);
+    const { server } = this.#host;
+    return this.#call(
+      "range",
+      request,
+      toRange,
+      (asked) => {
+        checkSize({ range: request });
+        return server.range(asked);
+      },
+      options,
+    );
   }
 
   txn(request: TxnRequest, options?: CallOptions): Promise<TxnResponse> {
-    return this.#call("txn", request, () => fromTxn(this.#host.server.txn(toTxn(request))), options);
+    const { server } = this.#host;
+    return this.#call(
+      "txn",
+      request,
+      toTxn,
+      (asked) => {
+        checkSize({ txn: request });
+        return fromTxn(server.txn(asked));
+      },
+      options,
+    );
   }
 
   grant(request: GrantRequest, options?: CallOptions): Promise<GrantResponse> {
-    const { id, ttlSeconds } = request;
-    const answer = (): GrantResponse => fromLease(this.#host.server.grant({ id, ttl: ttlSeconds }));
-    return this.#call("grant", request, answer, options);
+    const { server } = this.#host;
+    return this.#call("grant", request, toGrant, (asked) => fromLease(server.grant(asked)), options);
   }
 
   revoke(id: LeaseId, options?: CallOptions): Promise<RevokeResponse> {
-    return this.#call("revoke", { id }, () => this.#host.server.revoke({ id }), options);
+    const { server } = this.#host;
+    return this.#call("revoke", { id }, toLease, (asked) => server.revoke(asked), options);
   }
 
   /** Asks for a token. */
   authenticate(request: AuthenticateRequest, options?: CallOptions): Promise<string> {
     const { authServer } = this.#host.server;
-    const asked = { username: request.name };
-    return this.#call("authenticate", asked, () => authServer.authenticate(request, {}).token, options);
+    const logged = { username: request.name };
+    const answer = (asked: AuthenticateRequest): string => authServer.authenticate(asked, {}).token;
+    return this.#call("authenticate", logged, () => request, answer, options);
   }
 
   keepAlive(
@@ -92,7 +123,10 @@ export class MemoryTransport implements EtcdTransport {
         network,
         handlers,
         {
-          onSend: (request) => log("renew", request),
+          onSend: (request) => {
+            toLease(request);
+            log("renew", request);
+          },
           onCancel: (suspect) => log("cancel", { stream: "keepAlive", suspect }),
           onClose: () => this.#forget(stream),
           onAnswer: (_response, deliver) => deliver(),
@@ -117,7 +151,10 @@ export class MemoryTransport implements EtcdTransport {
         network,
         handlers,
         {
-          onSend: (request) => log("watchRequest", request),
+          onSend: (request) => {
+            toWatch(request);
+            log("watchRequest", request);
+          },
           onCancel: (suspect) => log("cancel", { stream: "watch", suspect }),
           onClose: () => {
             held.drop(stream);
@@ -144,15 +181,18 @@ export class MemoryTransport implements EtcdTransport {
     this.#host.streams.delete(stream);
   }
 
-  async #call<V extends AnswerVerb, Answer>(
+  async #call<V extends AnswerVerb, Asked, Answer>(
     verb: V,
     request: Requests[V],
-    answer: () => Answer,
+    write: (request: Requests[V]) => Asked,
+    answer: (asked: Asked) => Answer,
     options?: CallOptions,
   ): Promise<Answer> {
+    this.#checkOpen(options);
+    const asked = write(request);
     const { network } = this.#host;
     return this.#send<V, Answer>(verb, request, options, network.post.bind(network), (resolve, reject) => {
-      const outcome = attempt(answer);
+      const outcome = attempt(() => answer(asked));
       const isLost = network.takeLoss(verb);
       network.post(() => {
         if (isLost) reject(connectionReset());
@@ -160,6 +200,11 @@ export class MemoryTransport implements EtcdTransport {
         else resolve(outcome.value);
       });
     });
+  }
+
+  #checkOpen({ signal }: CallOptions = {}): void {
+    signal?.throwIfAborted();
+    if (this.#isClosed) throw closed();
   }
 
   /** Opening needs no answer of etcd: a stream to a frozen one opens, and stays silent. */
@@ -189,12 +234,12 @@ export class MemoryTransport implements EtcdTransport {
   async #send<V extends RequestVerb, Answer>(
     verb: V,
     request: Requests[V],
-    { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: CallOptions = {},
+    options: CallOptions = {},
     post: (step: () => void) => void,
     arrive: (resolve: (answer: Answer) => void, reject: (error: unknown) => void) => void,
   ): Promise<Answer> {
-    signal?.throwIfAborted();
-    if (this.#isClosed) throw closed();
+    this.#checkOpen(options);
+    const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
     const { network, log } = this.#host;
     log(verb, request);
     let resolve: (answer: Answer) => void = () => {};

@@ -12,6 +12,7 @@ const refusals = {
   invalidSort: [3, "etcdserver: invalid sort option"],
   duplicateKey: [3, "etcdserver: duplicate key given in txn request"],
   tooManyOperations: [3, "etcdserver: too many operations in txn request"],
+  requestTooLarge: [3, "etcdserver: request is too large"],
   leaseNotFound: [5, "etcdserver: requested lease not found"],
   leaseExists: [9, "etcdserver: lease already exists"],
   noSpace: [8, "etcdserver: mvcc: database space exceeded"],

@@ -45,6 +45,15 @@ export interface LeaseBinding {
   unbind(lease: bigint, key: KeyText): void;
 }
 
+/** How much of the past a store keeps. */
+export interface StoreOptions {
+  /**
+   * Compacts by itself, so that at least as many changes can be watched and at most about twice as many take
+   * memory; what is compacted is dropped from the log. Absent: compacts when told to, and logs for ever.
+   */
+  readonly retainedChanges?: number | undefined;
+}
+
 /**
  * Keys with all their versions, as etcd's MVCC store: every write is one revision, of one or more changes.
  *
@@ -53,12 +62,14 @@ export interface LeaseBinding {
 export class Store implements View {
   readonly log = new EventLog();
   readonly #leases: LeaseBinding;
+  readonly #retainedChanges: number | undefined;
   readonly #index = new KeyIndex();
   #revision = 1;
   #compactRevision = -1;
 
-  constructor(leases: LeaseBinding) {
+  constructor(leases: LeaseBinding, options: StoreOptions = {}) {
     this.#leases = leases;
+    this.#retainedChanges = options.retainedChanges;
   }
 
   get revision(): number {
@@ -116,8 +127,17 @@ export class Store implements View {
     if (events.length > 0) {
       this.#revision = before + 1;
       this.log.append(before + 1, events);
+      this.#autoCompact();
     }
     return result;
+  }
+
+  /** At twice as many changes as are retained, so that each of them pays a share of what a compaction costs. */
+  #autoCompact(): void {
+    const { all } = this.log;
+    if (this.#retainedChanges === undefined || all.length < 2 * this.#retainedChanges) return;
+    const oldest = all[all.length - this.#retainedChanges];
+    if (oldest && oldest.kv.modRevision > this.#compactRevision) this.compact(oldest.kv.modRevision);
   }
 
   /**
@@ -129,6 +149,7 @@ export class Store implements View {
     if (revision <= this.#compactRevision) throw refusal("compacted");
     if (revision > this.#revision) throw refusal("futureRevision");
     this.#compactRevision = revision;
+    if (this.#retainedChanges !== undefined) this.log.forgetBefore(revision);
     this.#index.prune(({ versions }) => {
       const newer = versions.findIndex(({ modRevision }) => modRevision > revision);
       const kept = newer < 0 ? versions.length - 1 : newer - 1;

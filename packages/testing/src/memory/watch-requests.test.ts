@@ -191,3 +191,38 @@ describe("a watch stream: a start below 0", () => {
     ]);
   });
 });
+
+describe("a watch stream whose client does not read", () => {
+  it("is told what it missed, in batches, when it reads again", async () => {
+    create();
+    create({ startRevision: 4 });
+    write("w/1");
+    stream.fallBehind();
+    for (let n = 0; n < 1_200; n += 1) write("w/2", String(n));
+    stream.receive({ progress: {} });
+    await clock.advance(10_000);
+    expect(eventsOf(0n)).toEqual(["put w/1"]);
+    expect(messages).toHaveLength(3);
+    stream.catchUp();
+    await clock.settle();
+    const revisions = (id: bigint) =>
+      messages
+        .filter(({ watchId }) => watchId === id)
+        .flatMap(({ events }) => events.map(({ kv }) => kv.modRevision));
+    expect(revisions(0n)).toEqual(Array.from({ length: 1_201 }, (_, index) => index + 2));
+    expect(revisions(1n)).toEqual(Array.from({ length: 1_199 }, (_, index) => index + 4));
+    write("w/live");
+    expect(messages.slice(-2).map(({ events }) => events.length)).toEqual([1, 1]);
+  });
+
+  it("is canceled if that is compacted by then", async () => {
+    create();
+    stream.fallBehind();
+    for (let n = 0; n < 9; n += 1) write("w/1");
+    server.compact({ revision: 8, physical: true });
+    stream.catchUp();
+    await clock.settle();
+    expect(messages.at(-1)).toMatchObject({ canceled: true, compactRevision: 8, header: { revision: 0 } });
+    expect(eventsOf(0n)).toEqual([]);
+  });
+});

@@ -33,6 +33,8 @@ export class WatchServer {
   readonly #watchers = new Map<bigint, Watcher>();
   readonly #subscription: Disposable;
   #nextId = 0n;
+  /** Nothing is delivered: the client does not read. */
+  #isBehind = false;
   #catchUpTimer: Timer | undefined;
   #progressTimer: Timer | undefined;
 
@@ -52,6 +54,17 @@ export class WatchServer {
     if (create) this.#create(create);
     else if (cancel) this.#cancel(cancel.watchId);
     else if (progress) this.#progress();
+  }
+
+  /** Stops delivering: from now on its watches fall behind the store, as etcd's do if a client does not read. */
+  fallBehind(): void {
+    this.#isBehind = true;
+  }
+
+  /** Goes on where it stopped, if that is not compacted. */
+  catchUp(): void {
+    this.#isBehind = false;
+    if ([...this.#watchers.values()].some(isBehind)) this.#scheduleCatchUp();
   }
 
   close(): void {
@@ -119,6 +132,11 @@ export class WatchServer {
   #publish(revision: number, events: readonly WatchEvent[]): void {
     for (const watcher of this.#watchers.values()) {
       if (!watcher.synced || revision < watcher.next) continue;
+      if (this.#isBehind) {
+        watcher.next = revision;
+        watcher.synced = false;
+        continue;
+      }
       watcher.next = revision + 1;
       this.#deliver(
         watcher,
@@ -131,7 +149,10 @@ export class WatchServer {
   #scheduleCatchUp(): void {
     this.#catchUpTimer ??= this.#host.clock.setTimer(this.#host.catchUpDelayMs, () => {
       this.#catchUpTimer = undefined;
-      for (const watcher of [...this.#watchers.values()]) if (isBehind(watcher)) this.#catchUp(watcher);
+      for (const watcher of [...this.#watchers.values()]) {
+        if (this.#isBehind) return;
+        if (isBehind(watcher)) this.#catchUp(watcher);
+      }
       if ([...this.#watchers.values()].some(isBehind)) this.#scheduleCatchUp();
     });
   }

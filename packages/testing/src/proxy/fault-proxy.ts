@@ -101,6 +101,11 @@ export class FaultProxy {
     this.#mode = "tarpit";
   }
 
+  /** Treats a connection that was accepted elsewhere, with `allowHalfOpen`, as one of its own. */
+  adopt(socket: Socket): void {
+    this.#accept(socket);
+  }
+
   /** Ends all connections by RST, on both sides. */
   reset(): void {
     for (const connection of [...this.#connections]) connection.reset();

@@ -1,5 +1,14 @@
-import type { WatchResponse } from "../../src/memory/api/watch.js";
 import { text } from "../../src/memory/requests.fixture.js";
+
+/** A message of a watch stream, in etcd's words or the port's. */
+export interface Told {
+  readonly watchId: bigint | number;
+  readonly created: boolean;
+  readonly canceled: boolean;
+  readonly compactRevision: number;
+  readonly cancelReason: string;
+  readonly events: readonly unknown[];
+}
 
 /** Lease ids above this were chosen by the server. */
 const CHOSEN = 2n ** 55n;
@@ -48,7 +57,7 @@ function elapsed({ ttl, grantedTtl }: Record<string, unknown>): unknown {
  *
  * @param whole with headers and the limits of messages; else only events and ends, as catching up takes its time.
  */
-export function byWatch(messages: readonly WatchResponse[], whole: boolean): Record<string, unknown[]> {
+export function byWatch(messages: readonly Told[], whole: boolean): Record<string, unknown[]> {
   const result: Record<string, unknown[]> = {};
   for (const message of messages) {
     const { watchId, created, canceled, compactRevision, cancelReason, events } = message;
@@ -64,7 +73,7 @@ export function byWatch(messages: readonly WatchResponse[], whole: boolean): Rec
 }
 
 /** How many events there are in all. */
-export function countEvents(messages: readonly WatchResponse[]): number {
+export function countEvents(messages: readonly Told[]): number {
   return messages.reduce((sum, { events }) => sum + events.length, 0);
 }
 
@@ -72,7 +81,7 @@ export function countEvents(messages: readonly WatchResponse[]): number {
 export function describeStep(step: unknown): string {
   return JSON.stringify(step, (_name, value: unknown) => {
     if (typeof value === "bigint") return `${value}n`;
-    if (value instanceof Uint8Array) return text(value);
+    if (value instanceof Uint8Array) return value.length > 200 ? `${value.length} bytes` : text(value);
     return value === false || value === 0 || value === "" ? undefined : value;
   });
 }

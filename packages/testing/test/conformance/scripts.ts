@@ -1,4 +1,4 @@
-import { CompareResult, CompareTarget, SortOrder, SortTarget } from "../../src/memory/api/kv.js";
+import { CompareResult, CompareTarget, EMPTY, SortOrder, SortTarget } from "../../src/memory/api/kv.js";
 import { compare, deletion, NO_END, put, range, txn, watch } from "../../src/memory/requests.fixture.js";
 import type { Planned } from "./steps.js";
 
@@ -34,7 +34,7 @@ export const scripts: Readonly<Record<string, readonly Planned[]>> = {
     { range: range({ key: "a", revision: 1_000_000 }) },
     { range: range({ key: "z", rangeEnd: "a" }) },
   ],
-  "limits of transactions": [
+  "transactions of more than 128 operations": [
     { txn: txn() },
     { txn: nested(128).txn },
     { txn: nested(129).txn },
@@ -42,7 +42,7 @@ export const scripts: Readonly<Record<string, readonly Planned[]>> = {
     { txn: txn({ success: [nested(128)] }) },
     { txn: txn({ compare: Array.from({ length: 129 }, () => compare("a", "mod")) }) },
   ],
-  "keys given twice": [
+  "keys given twice in a transaction": [
     { txn: txn({ success: [a, a] }) },
     { txn: txn({ failure: [a, { deleteRange: deletion("a") }] }) },
     { txn: txn({ success: [{ deleteRange: deletion("A", "b") }, a] }) },
@@ -94,6 +94,57 @@ export const scripts: Readonly<Record<string, readonly Planned[]>> = {
     (revision) => ({ range: range({ ...everywhere, maxCreateRevision: revision - 1, keysOnly: true }) }),
     { range: range({ ...everywhere, countOnly: true, limit: 1, sortOrder: 2 }) },
   ],
+  "TTLs that are raised, and the highest": [
+    ...[-1, 0, 1, 2, 3, 9_000_000_000, 9_000_000_001].flatMap((ttl, index): Planned[] => {
+      const id = BigInt(500 + index);
+      return [{ grant: { id, ttl } }, { renew: { id } }, { revoke: { id } }];
+    }),
+  ],
+  "keys that change their lease": [
+    { grant: { id: 601n, ttl: 600 } },
+    { grant: { id: 602n, ttl: 600 } },
+    { put: put("m/a", "1", { lease: 601n }) },
+    { put: put("m/a", "2", { lease: 602n }) },
+    { put: put("m/b", "1", { lease: 601n }) },
+    { put: put("m/b", "2", { prevKv: true }) },
+    { put: put("m/c", "1", { lease: 601n }) },
+    { deleteRange: deletion("m/c", EMPTY, true) },
+    { put: put("m/c", "2") },
+    { revoke: { id: 601n } },
+    { range: range({ key: "m/", rangeEnd: "m0" }) },
+    { txn: txn({ compare: [compare("m/a", "lease", "equal", { lease: 602n })], success: [a] }) },
+    { revoke: { id: 602n } },
+    { range: range({ key: "m/", rangeEnd: "m0" }) },
+  ],
+  "what an event tells of its key": [
+    { grant: { id: 701n, ttl: 600 } },
+    { watch: { create: watch({ key: "v/", rangeEnd: "v0" }) } },
+    { watch: { create: watch({ key: "v/", rangeEnd: "v0", prevKv: true }) } },
+    { put: put("v/b", "1", { lease: 701n }) },
+    { put: put("v/b", "2", { ignoreLease: true }) },
+    { put: put("v/b", "", { ignoreValue: true }) },
+    { deleteRange: deletion("v/b") },
+    {
+      txn: txn({
+        success: [{ put: put("v/b", "3", { lease: 701n }) }, { put: put("v/a", "1", { lease: 701n }) }],
+      }),
+    },
+    { revoke: { id: 701n } },
+    { put: put("v/b", "4") },
+  ],
+  "requests that are too large": [
+    // The limit of raft is 1.5 MiB, that of gRPC 2 MiB: one below and one above each.
+    ...[1_572_000, 1_573_000, 2_097_000, 2_098_000].flatMap((size): Planned[] => {
+      const value = new Uint8Array(size);
+      return [
+        { put: put("x", value) },
+        { txn: txn({ success: [{ put: put("x", value) }] }) },
+        { range: range({ key: value }) },
+        { deleteRange: deletion("x", value) },
+      ];
+    }),
+    { deleteRange: deletion("x") },
+  ],
   leases: [
     { grant: { id: 0n, ttl: 500 } },
     { grant: { id: -7n, ttl: 700 } },
@@ -132,7 +183,7 @@ export const scripts: Readonly<Record<string, readonly Planned[]>> = {
     { put: put("a") },
     { status: {} },
   ],
-  "ids of watches": [
+  "ids of watches; the answer to one that is taken has the id -1": [
     ...[0n, 5n, 0n, 5n, -3n, 2n ** 60n + 1n, 2n, 0n, 0n].map(
       (watchId): Planned => ({ watch: { create: watch({ key: "w", watchId }) } }),
     ),
@@ -141,7 +192,7 @@ export const scripts: Readonly<Record<string, readonly Planned[]>> = {
     { watch: { create: watch({ key: "w", watchId: 5n }) } },
     { put: put("w") },
   ],
-  "ranges of watches": [
+  "ranges of watches; an empty one is refused with a reason": [
     { watch: { create: watch({ key: "b", rangeEnd: "a" }) } },
     { watch: { create: watch({ key: "b", rangeEnd: "b" }) } },
     { watch: { create: watch({ key: "b", rangeEnd: NO_END }) } },
@@ -163,6 +214,17 @@ export const scripts: Readonly<Record<string, readonly Planned[]>> = {
     { deleteRange: deletion("f") },
     { put: put("f", "3") },
   ],
+  "a start before the compaction: canceled at revision 0, without a reason": [
+    { put: put("o", "1") },
+    { put: put("o", "2") },
+    { put: put("o", "3") },
+    (revision) => ({ compact: { revision: revision - 1, physical: true } }),
+    (revision) => ({ watch: { create: watch({ key: "o", startRevision: revision - 2 }) } }),
+    (revision) => ({ watch: { create: watch({ key: "o", startRevision: revision - 1, prevKv: true }) } }),
+    { watch: { create: watch({ key: "o", startRevision: 1 }) } },
+    { pause: 300 },
+    { put: put("o", "4") },
+  ],
   "history, with the newest header": [
     (revision) => ({ watch: { create: watch({ key: "s/", rangeEnd: "s0", startRevision: revision - 12 }) } }),
     (revision) => ({ watch: { create: watch({ key: "f", startRevision: revision - 4, prevKv: true }) } }),
@@ -178,7 +240,7 @@ export const scripts: Readonly<Record<string, readonly Planned[]>> = {
     { put: put("w", "3") },
     { put: put("w", "4") },
   ],
-  progress: [
+  "progress, with the id -1": [
     { watch: { progress: {} } },
     { pause: 100 },
     { watch: { create: watch({ key: "w" }) } },
@@ -229,12 +291,12 @@ export const scripts: Readonly<Record<string, readonly Planned[]>> = {
     { deleteRange: deletion("g/", "g0") },
   ],
   "batches of 1000 revisions": [
-    ...Array.from({ length: 2_300 }, (_, n): Planned => ({ put: put(`h/${n % 7}`, `${n}`) })),
+    ...Array.from({ length: 1_150 }, (_, n): Planned => ({ put: put(`h/${n % 7}`, `${n}`) })),
     (revision) => ({
-      watch: { create: watch({ key: "h/", rangeEnd: "h0", startRevision: revision - 2_299 }) },
+      watch: { create: watch({ key: "h/", rangeEnd: "h0", startRevision: revision - 1_149 }) },
     }),
-    (revision) => ({ watch: { create: watch({ key: "h/3", startRevision: revision - 2_299 }) } }),
-    { pause: 900 },
+    (revision) => ({ watch: { create: watch({ key: "h/3", startRevision: revision - 1_149 }) } }),
+    { pause: 600 },
     { put: put("h/3", "live") },
   ],
 };

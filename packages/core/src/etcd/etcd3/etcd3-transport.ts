@@ -128,7 +128,7 @@ class Etcd3Transport implements EtcdTransport {
     const request = method.encode(message);
     const send = async (token: Token): Promise<Response> => {
       using _turn = await this.#turns.take(bounds.signal);
-      const link = await this.#connect("calls", bounds);
+      const link = await this.#connect("calls", bounds, options.elsewhere);
       const timeoutMs = options.timeoutMs ?? callTimeoutMs + link.connection.roundTripMs;
       const call = { path: method.path, request, metadata: metadata(token), timeoutMs };
       options.onSent?.();
@@ -174,9 +174,9 @@ class Etcd3Transport implements EtcdTransport {
   }
 
   /** A connection that was ready in the turn in which it is handed on. */
-  async #connect(lane: LaneName, bounds: Bounds): Promise<Link> {
-    let link = await this.#members.connect(lane, bounds);
-    while (!link.connection.isReady) link = await this.#members.connect(lane, bounds);
+  async #connect(lane: LaneName, bounds: Bounds, elsewhere?: boolean): Promise<Link> {
+    let link = await this.#members.connect(lane, bounds, elsewhere);
+    while (!link.connection.isReady) link = await this.#members.connect(lane, bounds, elsewhere);
     return link;
   }
 

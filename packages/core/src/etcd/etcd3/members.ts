@@ -24,13 +24,14 @@ export class Members {
   }
 
   /**
-   * A connection to the first member that can be reached.
+   * A connection to the first member that can be reached; `elsewhere`: whose turn it is comes last.
    *
    * @throws the error of the last member, marked as not sent, if none can be reached, the reason of `bounds` if they end first.
    */
-  async connect(lane: LaneName, bounds: Bounds): Promise<Link> {
+  async connect(lane: LaneName, bounds: Bounds, elsewhere = false): Promise<Link> {
     bounds.signal.throwIfAborted();
-    const order = this.#order(lane);
+    const order = [...this.#order(lane)];
+    if (elsewhere) order.push(...order.splice(0, 1));
     const connection = order[0]?.ready(lane);
     if (order[0] && connection) return { member: order[0], connection };
     return firstReady(order, lane, this.#clock, bounds);

@@ -1,3 +1,5 @@
+import { invalidArgument } from "../../kit/errors.js";
+
 /**
  * Writes one protobuf message; the counterpart of `Reader`.
  *
@@ -47,7 +49,11 @@ export class Writer {
     return this;
   }
 
+  /** @throws SdError `SD_INVALID_ARGUMENT` for what it would write as another number, or as none at all. */
   #varint(value: number | bigint): void {
+    if (typeof value === "bigint" ? value < 0n || value >= 1n << 64n : !isWhole(value)) {
+      throw invalidArgument("a number of a request", "a whole number from 0", value);
+    }
     this.#reserve(10);
     let rest = value;
     // Numbers above 2^31 are rare: dividing bigints is good enough for them.
@@ -70,4 +76,8 @@ export class Writer {
     bigger.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = bigger;
   }
+}
+
+function isWhole(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
 }

@@ -1,0 +1,290 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { type ClientFixture, type ClientFixtureOptions, openClient } from "../../test/client-fixture.js";
+import { heard } from "../../test/heard.js";
+import { bytes } from "../../test/observe.js";
+import { RecordingStore } from "../../test/recorders.js";
+import { failure } from "../../test/scripted-transport.js";
+import type { EtcdTransport } from "../etcd/transport.js";
+import type { LeaseId, RangeRequest, WatchResponse } from "../etcd/types.js";
+import { prefixRange } from "./key-range.js";
+import { Reflector, type ReflectorOptions } from "./reflector.js";
+
+let fixture: ClientFixture;
+let store: RecordingStore;
+let reflector: Reflector;
+let repairs: ReturnType<typeof heard<"sd:reflector:repaired">>;
+let epochs: ReturnType<typeof heard<"sd:epoch:begun">>;
+let statuses: string[];
+/** What the watch stream delivers and loses on the way, as etcd never should. */
+let losesMessage: (response: WatchResponse) => boolean;
+let beforeRange: (request: RangeRequest) => void;
+
+beforeEach(() => {
+  repairs = heard("sd:reflector:repaired");
+  epochs = heard("sd:epoch:begun");
+  losesMessage = () => false;
+  beforeRange = () => {};
+  return async () => {
+    repairs[Symbol.dispose]();
+    epochs[Symbol.dispose]();
+    await fixture.end();
+  };
+});
+
+const wrap = (transport: EtcdTransport): EtcdTransport => {
+  const { watch, range } = transport;
+  return Object.assign(transport, {
+    watch: ((handlers, options) => {
+      const onMessage = (response: WatchResponse): void => {
+        if (!losesMessage(response)) handlers.onMessage(response);
+      };
+      return watch.call(transport, { onMessage, onEnd: (error) => handlers.onEnd(error) }, options);
+    }) satisfies EtcdTransport["watch"],
+    range: (async (request, options) => {
+      beforeRange(request);
+      return range.call(transport, request, options);
+    }) satisfies EtcdTransport["range"],
+  });
+};
+
+/** A reflector of `/web/`, live, with these keys. */
+async function reflect(
+  keys: readonly string[],
+  options: Partial<ReflectorOptions> = {},
+  etcdOptions: ClientFixtureOptions = {},
+): Promise<void> {
+  fixture = openClient({ wrap, ...etcdOptions });
+  store = new RecordingStore();
+  for (const key of keys) fixture.etcd.put(`/web/${key}`, "1");
+  reflector = new Reflector(fixture.client, { range: prefixRange(bytes("/web/")), store, ...options });
+  fixture.client.attach(reflector);
+  await fixture.clock.settle();
+  expect(reflector.state.status).toBe("live");
+  statuses = [];
+  reflector.subscribe(({ status }) => statuses.push(status));
+  fixture.etcd.clearCalls();
+}
+
+const keys = (): string[] => Object.keys(store.content).map((key) => key.slice("/web/".length));
+const lists = (): number => store.calls.filter((call) => call.startsWith("replace")).length;
+const hasEvents = ({ events }: WatchResponse): boolean => events.length > 0;
+/** Longer than any first comparison after a resume takes to begin. */
+const SOON_MS = 60_000;
+
+async function whileAway(work: () => unknown): Promise<void> {
+  const { etcd, clock } = fixture;
+  // Who is cut off does not come back before the time moves.
+  etcd.cut();
+  await work();
+  etcd.kill();
+  await clock.advance(3_000);
+  etcd.restart();
+}
+
+describe("A reflector's audit", () => {
+  it("finds a delete that etcd lost at the compaction, right after the resume (D9, F42)", async () => {
+    await reflect(["a", "b"], {}, { version: "3.4.23" });
+    const { clock, etcd } = fixture;
+    await whileAway(() => etcd.compact(etcd.delete("/web/a")));
+    await clock.advance(3_000);
+    expect(keys()).toEqual(["b"]);
+    expect([...repairs]).toMatchObject([{ prefix: "/web/", finding: "lost-change", repairs: 1 }]);
+    expect([statuses.at(-1), store.position?.epoch]).toEqual(["live", 1]);
+  });
+
+  it("finds what was lost by its period, lists once, and stays live (D9)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    losesMessage = hasEvents;
+    etcd.delete("/web/a");
+    await clock.settle();
+    losesMessage = () => false;
+    etcd.put("/web/c", "1");
+    await clock.advance(59_999);
+    expect(keys()).toEqual(["a", "b", "c"]);
+    await clock.advance(200);
+    expect(keys()).toEqual(["b", "c"]);
+    await clock.advance(600_000);
+    expect([lists(), repairs.length, epochs.length]).toEqual([2, 1, 0]);
+    expect(statuses).toEqual([]);
+  });
+
+  it("finds an update that was lost, though the number of keys is right (D9)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    losesMessage = hasEvents;
+    etcd.put("/web/a", "2");
+    await clock.settle();
+    losesMessage = () => false;
+    await clock.advance(70_000);
+    expect(store.content).toEqual({ "/web/a": "1", "/web/b": "1" });
+    // Until something else is seen, the update may be on its way.
+    etcd.put("/web/b", "2");
+    await clock.advance(70_000);
+    expect(store.content).toEqual({ "/web/a": "2", "/web/b": "2" });
+  });
+
+  it("finds in a compacted etcd what was lost, by two looks 5 s apart (D9)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    losesMessage = hasEvents;
+    etcd.delete("/web/a");
+    for (let i = 0; i < 10; i += 1) etcd.put("/other", `${i}`);
+    etcd.compact(etcd.revision);
+    await clock.settle();
+    await clock.advance(64_999);
+    expect(keys()).toEqual(["a", "b"]);
+    await clock.advance(200);
+    expect(keys()).toEqual(["b"]);
+    expect(repairs).toHaveLength(1);
+  });
+
+  it("lists nothing where nothing was lost, compacted or not, and asks at most 5 times a minute (D9)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    for (let minute = 0; minute < 60; minute += 1) {
+      etcd.put("/other", `${minute}`);
+      if (minute % 7 === 6) etcd.compact(etcd.revision);
+      await clock.advance(60_000);
+    }
+    expect(lists()).toBe(1);
+    const reads = etcd.callsOf("range").length;
+    expect(reads).toBeGreaterThan(40);
+    expect(reads).toBeLessThanOrEqual(5 * 60);
+  });
+
+  it("takes a change that comes during a comparison of many pages for none (D9)", async () => {
+    const many = Array.from({ length: 12_000 }, (_, index) => `k${index}`);
+    await reflect(many, { checkEveryMs: 1_000 });
+    const { clock, etcd } = fixture;
+    let pages = 0;
+    beforeRange = ({ keysOnly, limit = 0 }) => {
+      if (!keysOnly || limit < 1_000) return;
+      pages += 1;
+      // Behind, at and before where the comparison stands.
+      etcd.put("/web/k0", `${pages}`);
+      etcd.put(`/web/k9999${pages}`, "new");
+      etcd.delete(`/web/k${5_000 + pages}`);
+    };
+    await clock.advance(120_000);
+    expect(pages).toBeGreaterThan(20);
+    expect([lists(), repairs.length]).toEqual([1, 0]);
+  });
+
+  it("compares again within a minute after a comparison that failed (D9)", async () => {
+    const checks = heard("sd:reflector:checked");
+    await reflect(["a"], { checkEveryMs: 3_600_000 });
+    const { clock } = fixture;
+    let refusals = 2;
+    beforeRange = () => {
+      refusals -= 1;
+      if (refusals >= 0) throw failure("network");
+    };
+    await clock.advance(3_600_000 + 2 * SOON_MS);
+    expect(checks.map(({ outcome }) => outcome)).toEqual(["failed", "failed", "equal"]);
+    expect([lists(), statuses]).toEqual([1, []]);
+    checks[Symbol.dispose]();
+  });
+
+  it("reads smaller pages on a slow link (D18)", async () => {
+    const checks = heard("sd:reflector:checked");
+    await reflect(Array.from({ length: 700 }, (_, index) => `k${index}`));
+    const { clock, etcd } = fixture;
+    beforeRange = ({ limit = 0 }) => {
+      if (limit > 400) throw failure("timeout");
+    };
+    await clock.advance(80_000);
+    expect(etcd.callsOf("range").map(({ request }) => request.limit)).toEqual([312, 312, 312]);
+    expect([...checks]).toMatchObject([{ scope: "all", outcome: "equal" }]);
+    checks[Symbol.dispose]();
+  });
+});
+
+describe("A reflector's audit of an etcd that was wiped and has grown beyond", () => {
+  it.each([
+    ["nothing has come back", [], false],
+    ["as many keys have come back", ["x", "y"], false],
+    ["the same keys have come back", ["a", "b"], true],
+    ["the same keys have come back at the same revisions", ["a", "b"], false],
+  ])("begins a new epoch though %s (D8, F7)", async (_case, returning, shift) => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    await whileAway(async () => {
+      etcd.wipe();
+      await etcd.transport().grant({ id: 7n as LeaseId, ttlSeconds: 3_600 });
+      if (shift) etcd.put("/junk", "x");
+      for (const key of returning) etcd.put(`/web/${key}`, "new", { lease: 7n });
+      for (let i = 0; i < 20; i += 1) etcd.put("/junk", `${i}`);
+    });
+    await clock.advance(3_000);
+    expect(keys()).toEqual(returning);
+    expect(store.position?.epoch).toBe(2);
+    expect([...epochs]).toMatchObject([{ prefix: "/web/", epoch: 2, reason: "another-past" }]);
+    etcd.put("/web/z", "1");
+    await clock.advance(SOON_MS);
+    expect(keys()).toEqual([...returning, "z"].sort());
+    expect([store.position?.epoch, statuses.at(-1)]).toEqual([2, "live"]);
+  });
+
+  it("begins a new epoch by the list alone, where the watch is compacted (D8)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    await whileAway(() => {
+      etcd.wipe();
+      etcd.put("/web/b", "new");
+      for (let i = 0; i < 20; i += 1) etcd.put("/junk", `${i}`);
+      etcd.compact(etcd.revision);
+    });
+    await clock.advance(3_000);
+    expect([store.content, store.position?.epoch]).toEqual([{ "/web/b": "new" }, 2]);
+  });
+
+  it("says only what can be said when the past is compacted (D9)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    await whileAway(() => {
+      etcd.wipe();
+      etcd.put("/web/a", "new");
+      while (etcd.revision < 4) etcd.put("/junk", "x");
+      etcd.compact(4);
+    });
+    await clock.advance(3_000);
+    expect(keys()).toEqual(["a"]);
+  });
+
+  it("is not misled by stale reads, if they end within 3 s (D8)", async () => {
+    await reflect(["a", "b"], { checkEveryMs: 2_000 });
+    const { clock, etcd } = fixture;
+    etcd.behave({ servesStaleReads: true });
+    etcd.put("/web/c", "1");
+    while (etcd.callsOf("range").length === 0) await clock.advance(100);
+    await clock.advance(1_000);
+    expect(reflector.state.status).toBe("stale");
+    etcd.behave({ servesStaleReads: false });
+    await clock.advance(10_000);
+    expect([keys(), store.position?.epoch]).toEqual([["a", "b", "c"], 1]);
+    expect(reflector.state.status).toBe("live");
+  });
+
+  it("does not list over and over because a server replays its history, and shows nothing twice (D12)", async () => {
+    const violations = heard("sd:watch:violated");
+    await reflect(["a", "b"], {}, { behaviour: { replaysHistory: true } });
+    const { clock, etcd } = fixture;
+    for (let round = 0; round < 5; round += 1) {
+      etcd.cut();
+      await clock.advance(5_000);
+    }
+    etcd.put("/web/c", "1");
+    await clock.advance(5_000);
+    expect(keys()).toEqual(["a", "b", "c"]);
+    expect([lists(), repairs.length]).toEqual([1, 0]);
+    expect(violations.length).toBeGreaterThan(0);
+    expect(new Set(violations.map(({ violation }) => violation))).toEqual(new Set(["stale"]));
+    const reads = etcd.callsOf("range");
+    expect(
+      reads.some(({ request }) => request.keysOnly && request.limit),
+      "checked soon",
+    ).toBe(true);
+    violations[Symbol.dispose]();
+  });
+});

@@ -1,0 +1,41 @@
+import type { WatchEvent } from "../etcd/types.js";
+import type { Store } from "./store.js";
+
+/**
+ * A store as it was when the view was made, while the store goes on changing: only what changes is kept.
+ *
+ * Valid until the store is replaced.
+ */
+export class StoreView {
+  readonly revision: number;
+  readonly size: number;
+  readonly #store: Pick<Store, "revisionOf">;
+  readonly #before = new Map<string, number | undefined>();
+
+  constructor(store: Pick<Store, "revisionOf" | "size">, revision: number) {
+    this.#store = store;
+    this.revision = revision;
+    this.size = store.size;
+  }
+
+  /** To be called before the store applies `events`. */
+  note(events: readonly WatchEvent[]): void {
+    for (const { kv } of events) {
+      const id = idOf(kv.key);
+      if (!this.#before.has(id)) this.#before.set(id, this.#store.revisionOf(kv.key));
+    }
+  }
+
+  revisionOf(key: Uint8Array): number | undefined {
+    if (this.#before.size > 0) {
+      const id = idOf(key);
+      if (this.#before.has(id)) return this.#before.get(id);
+    }
+    return this.#store.revisionOf(key);
+  }
+}
+
+/** One character for each byte. */
+function idOf(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
+}
