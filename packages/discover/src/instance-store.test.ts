@@ -67,12 +67,15 @@ describe("InstanceStore", () => {
     broken.take([kv("/a", "2", 8), kv("/x", "bad", 8)]);
     const draft = store.draft(at(9));
     draft.take([kv("/a", "1", 2), kv("/b", "2", 9)]);
-    draft.take([kv("/c", "bad", 9)]);
+    draft.take([kv("/c", "bad", 8)]);
     expect(store.entries().map(({ value }) => value)).toEqual(["1", "1"]);
     expect([...store.rejected.keys()]).toEqual(["/b"]);
     expect(calls).toHaveLength(1);
     draft.replace();
     expect(last()).toEqual(["+/b", "-/c"]);
+    expect(calls.at(-1)?.changes.at(-1), "gone since the write that cannot be read").toMatchObject({
+      revision: 8,
+    });
     expect(calls.at(-1)?.position).toEqual(at(9));
     expect([...store.rejected.keys()]).toEqual(["/c"]);
   });

@@ -222,7 +222,10 @@ function difference<T extends Keyed>({ held }: Content<T>, next: Content<T>, rev
   }
   if (kept === held.size) return changes;
   for (const [id, instance] of held) {
-    if (!next.held.has(id)) changes.push({ type: "removed", instance, revision });
+    if (next.held.has(id)) continue;
+    // What can be read no more is gone since its last write.
+    const goneAt = next.rejected.get(id)?.modRevision ?? revision;
+    changes.push({ type: "removed", instance, revision: goneAt });
   }
   return changes;
 }

@@ -3,6 +3,7 @@ import { type EtcdClient, prefixRange, Reflector, type ReflectorState } from "@s
 /** Follows the keys of a prefix; `seen` tells every state that it was in. */
 export function follow(client: EtcdClient, prefix: string) {
   const keys = new Set<string>();
+  const revisions = new Map<string, number>();
   const seen: ReflectorState["status"][] = [];
   const reflector = new Reflector(client, {
     range: prefixRange(Buffer.from(prefix)),
@@ -10,14 +11,21 @@ export function follow(client: EtcdClient, prefix: string) {
       get size() {
         return keys.size;
       },
-      revisionOf: () => undefined,
+      revisionOf: (key) => {
+        const text = Buffer.from(key).toString();
+        return keys.has(text) ? revisions.get(text) : undefined;
+      },
       replace: (kvs) => {
         keys.clear();
-        for (const { key } of kvs) keys.add(Buffer.from(key).toString());
+        for (const { key, modRevision } of kvs) {
+          keys.add(Buffer.from(key).toString());
+          revisions.set(Buffer.from(key).toString(), modRevision);
+        }
       },
       apply: (events) => {
         for (const { type, kv } of events) {
           const key = Buffer.from(kv.key).toString();
+          revisions.set(key, kv.modRevision);
           if (type === "put") keys.add(key);
           else keys.delete(key);
         }

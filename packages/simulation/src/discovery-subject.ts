@@ -1,0 +1,382 @@
+import {
+  decodeUtf8,
+  defaultFormat,
+  type EtcdClient,
+  type Instance,
+  type KeyValue,
+  type Position,
+  parseInstanceKey,
+  SdError,
+  servicePrefix,
+  sleep,
+} from "@sd/core";
+import { type Change, type Discovery, type Entry, startDiscovery, startPrefixDiscovery } from "@sd/discover";
+import { type History, keyOf, type Life } from "./history.js";
+import type { Process } from "./process.js";
+import type { Record } from "./record.js";
+
+export type Target =
+  | { readonly type: "service"; readonly service: string }
+  | { readonly type: "prefix"; readonly prefix: string };
+
+/** A discovery may say "live" and lag so long (D16). */
+const MAX_LAG_MS = 15_000;
+/**
+ * It says so once its watch stands, before it has caught up. A stream on which nothing follows is left after
+ * 7.5 s: so long it may be wrong.
+ */
+const CATCH_UP_MS = 8_000;
+
+/** What does not hold while it is in doubt. */
+const doubtful: ReadonlySet<string> = new Set(["D1", "D3", "D8", "D11", "D16"]);
+
+type Shown = Instance | Entry;
+
+/** A discovery, and its log checked against the store's history as it is written. */
+export class DiscoverySubject {
+  readonly name: string;
+  readonly process: Process;
+  readonly prefix: string;
+  readonly discovery: Discovery<Shown>;
+  readonly #isService: boolean;
+  readonly #history: History;
+  readonly #record: Record;
+  /** The life of the store that it shows. */
+  #life: number;
+  #position: Position = { revision: 0, epoch: 1 };
+  /** The revision of each entry that it has shown. */
+  #shown = new Map<string, number>();
+  /** What a reader of `changes()` has put together. */
+  readonly #read = new Map<string, number>();
+  #isInDoubt = false;
+  #liveSince = Number.POSITIVE_INFINITY;
+  #isClosing = false;
+  #isClosed = false;
+
+  constructor(
+    name: string,
+    process: Process,
+    client: EtcdClient,
+    target: Target,
+    history: History,
+    record: Record,
+  ) {
+    this.name = name;
+    this.process = process;
+    this.#history = history;
+    this.#record = record;
+    this.#isService = target.type === "service";
+    this.prefix = target.type === "service" ? servicePrefix(target.service) : target.prefix;
+    this.#life = history.life;
+    this.discovery = (
+      target.type === "service"
+        ? startDiscovery(client, { service: target.service })
+        : startPrefixDiscovery(client, target.prefix)
+    ) as Discovery<Shown>;
+    this.discovery.onChanges((changes, position) => this.#check(changes, position));
+    this.discovery.subscribe(({ status }) => {
+      if (process.status === "dead") return;
+      record.note(name, status);
+      this.#liveSince = status === "live" ? record.now : Number.POSITIVE_INFINITY;
+      this.sample();
+    });
+    this.discovery.ready().then(
+      () => {
+        if (this.discovery.snapshot.revision === 0) record.blame("D17", name, "ready before the first list");
+      },
+      () => {},
+    );
+    void this.#follow(client);
+  }
+
+  /**
+   * Whether it may be wrong without knowing, until it compares itself with etcd (D9). It must be right when
+   * that is over.
+   */
+  set isInDoubt(isInDoubt: boolean) {
+    this.#isInDoubt = isInDoubt;
+    if (isInDoubt) return;
+    this.#life = this.#history.life;
+  }
+
+  get isOpen(): boolean {
+    return !this.#isClosing && this.process.status !== "dead";
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await this.discovery.close();
+    this.#isClosed = true;
+  }
+
+  /** Looks at what it shows now. */
+  sample(): void {
+    if (this.process.status === "dead" || this.#isClosing) return;
+    const { snapshot } = this.discovery;
+    if (snapshot.revision === 0) return;
+    if (snapshot.epoch === this.#position.epoch && snapshot.revision < this.#position.revision) {
+      this.#blame("D2", `went back from revision ${this.#position.revision} to ${snapshot.revision}`);
+    }
+    const isNewEpoch = snapshot.epoch > this.#position.epoch;
+    this.#position = { revision: snapshot.revision, epoch: snapshot.epoch };
+    if (isNewEpoch) this.#findLife(this.#life + 1);
+    this.#compare();
+    this.#pick();
+    if (this.#liveSince < this.process.now() - CATCH_UP_MS) this.#checkLag();
+  }
+
+  /** Whether it is live and shows what the store holds now. */
+  isRight(): boolean {
+    if (this.discovery.state.status !== "live") return false;
+    if (this.#life !== this.#history.life && !this.#isInDoubt) return false;
+    const wanted = this.#wanted(this.#history.now, Number.POSITIVE_INFINITY);
+    return differences(this.#present(), wanted).length === 0;
+  }
+
+  /** How it differs from what the store holds now, and what its reader has put together. */
+  problems(): string[] {
+    const { state } = this.discovery;
+    const wanted = this.#wanted(this.#history.now, Number.POSITIVE_INFINITY);
+    const standing = state.status === "live" ? [] : [`is ${state.status}`];
+    const life =
+      this.#life === this.#history.life ? [] : [`shows life ${this.#life} of ${this.#history.life}`];
+    return [...standing, ...life, ...differences(this.#present(), wanted)];
+  }
+
+  /** Whether who reads `changes()` knows what the snapshot shows. */
+  checkReader(): void {
+    const { size } = retainedOf(this.discovery);
+    if (size > 0) this.#blame("D11", `still retains ${size} keys of a history that is over`);
+    const wrong = differences(this.#read, this.#showing());
+    if (wrong.length > 0) this.#blame("D3", `a reader of changes() is left with ${wrong.join(", ")}`);
+  }
+
+  #check(changes: readonly Change<Shown>[], position: Position): void {
+    if (this.#isClosed) this.#blame("D19", "tells of a change after close()");
+    this.#history.sync();
+    const before = this.#position;
+    const isFirst = before.revision === 0;
+    if (position.epoch < before.epoch) {
+      this.#blame("D2", `went back from epoch ${before.epoch} to ${position.epoch}`);
+    } else if (position.epoch === before.epoch && position.revision < before.revision) {
+      this.#blame("D2", `went back from revision ${before.revision} to ${position.revision}`);
+    }
+    this.#record.note(this.name, `${position.epoch}/${position.revision} ${changes.map(short).join(" ")}`);
+    this.#position = position;
+    if (isFirst || position.epoch > before.epoch) this.#findLife(isFirst ? this.#life : this.#life + 1);
+    this.#checkChanges(changes, isFirst ? undefined : before);
+    this.#compare();
+    this.#shown = this.#showing();
+  }
+
+  /** The newest life, not before `first`, that holds what it shows. */
+  #findLife(first: number): void {
+    const { lives } = this.#history;
+    const present = this.#present();
+    for (let life = lives.length - 1; life >= first; life -= 1) {
+      const { revision } = this.#position;
+      const candidate = lives[life] as Life;
+      if (candidate.revision < revision) continue;
+      if (differences(present, this.#wanted(candidate, revision)).length > 0) continue;
+      this.#life = life;
+      return;
+    }
+    if (first >= lives.length) this.#blame("D8", "began a new epoch though the history goes on");
+    this.#life = lives.length - 1;
+  }
+
+  #compare(): void {
+    this.#record.totals.snapshots += 1;
+    const life = this.#history.lives[this.#life] as Life;
+    this.#history.sync();
+    const present = this.#present();
+    const wanted = this.#wanted(life, this.#position.revision);
+    const wrong = differences(present, wanted);
+    if (wrong.length === 0) return;
+    const isFlap = present.size === 0 && wanted.size > 0;
+    this.#blame(isFlap ? "D11" : "D1", `at revision ${this.#position.revision}: ${wrong.join(", ")}`);
+  }
+
+  /** Either each event of the store since, in order, or after a list the difference. */
+  #checkChanges(changes: readonly Change<Shown>[], before: Position | undefined): void {
+    const { totals } = this.#record;
+    const told = changes.map(short);
+    const life = this.#history.lives[this.#life] as Life;
+    const { revision, epoch } = this.#position;
+    if (before && before.epoch === epoch) {
+      const wanted = this.#eventsSince(life, before.revision, revision);
+      if (wanted.length === told.length && wanted.every((each, index) => each === told[index])) {
+        totals.events += told.length;
+        return;
+      }
+    }
+    const wanted = this.#difference(life, before !== undefined && before.epoch !== epoch);
+    const missing = wanted.filter((each) => !told.includes(each));
+    const surplus = told.filter((each) => !wanted.includes(each));
+    if (missing.length === 0 && surplus.length === 0 && wanted.length === told.length) {
+      totals.lists += 1;
+      return;
+    }
+    this.#blame(
+      "D3",
+      `from ${before?.revision ?? 0} to ${revision} told ${told.slice(0, 8).join(" ")} (${told.length}), missing ${missing.slice(0, 8).join(" ")}, surplus ${surplus.slice(0, 8).join(" ")}`,
+    );
+  }
+
+  #eventsSince(life: Life, from: number, to: number): string[] {
+    const known = new Set(this.#shown.keys());
+    const told: string[] = [];
+    for (const { type, kv, key } of life.between(this.prefix, from, to)) {
+      if (type === "put" && this.#isReadable(kv)) {
+        told.push(`${known.has(key) ? "~" : "+"}${key}@${kv.modRevision}`);
+        known.add(key);
+      } else if (known.delete(key)) told.push(`-${key}@${kv.modRevision}`);
+    }
+    return told;
+  }
+
+  #difference(life: Life, isNewEpoch: boolean): string[] {
+    const { revision } = this.#position;
+    const wanted = this.#wanted(life, revision);
+    const told: string[] = [];
+    for (const [key, modRevision] of wanted) {
+      const shown = this.#shown.get(key);
+      if (shown === undefined) told.push(`+${key}@${modRevision}`);
+      else if (shown !== modRevision || isNewEpoch) told.push(`~${key}@${modRevision}`);
+    }
+    const showing = this.#showing();
+    for (const key of this.#shown.keys()) {
+      // Retained: it is not gone yet.
+      if (showing.has(key) && !wanted.has(key)) continue;
+      // What can no longer be read is gone since it was written.
+      if (!wanted.has(key)) told.push(`-${key}@${life.at(key, revision)?.modRevision ?? revision}`);
+    }
+    return told;
+  }
+
+  #pick(): void {
+    try {
+      this.discovery.pick();
+    } catch (error) {
+      const isEmpty = !this.discovery.snapshot.instances.some(isPickable);
+      if (!SdError.is(error, "SD_NO_INSTANCE") || !isEmpty) this.#blame("D10", `pick() throws ${error}`);
+    }
+  }
+
+  #checkLag(): void {
+    const { now, lives, life } = this.#history;
+    const since = this.process.now() - MAX_LAG_MS;
+    if (this.process.hasPausedSince(since)) return;
+    if (this.#life < life) {
+      if (now.startedAt < since) this.#blame("D8", "is live, and shows a life of the store that is over");
+      return;
+    }
+    const next = (lives[life] as Life).firstAfter(this.prefix, this.#position.revision);
+    if (next && next.at < since) {
+      this.#blame("D16", `is live, and has not heard of revision ${next.kv.modRevision} for 15 s`);
+    }
+  }
+
+  /** A reader that is slow now and then. */
+  async #follow(client: EtcdClient): Promise<void> {
+    try {
+      for await (const change of this.discovery.changes()) {
+        const { key, modRevision } = change.instance;
+        if (change.type === "removed") {
+          if (!this.#read.delete(latin(key)))
+            this.#blame("D3", `changes() removes ${key}, which was not there`);
+        } else {
+          if (this.#read.has(latin(key)) !== (change.type === "updated"))
+            this.#blame("D3", `changes() tells ${change.type} of ${key}`);
+          this.#read.set(latin(key), modRevision);
+        }
+        if (modRevision % 3 === 0) await sleep(client.clock, 250);
+      }
+    } catch (error) {
+      this.#blame("D10", `changes() throws ${error}`);
+    }
+  }
+
+  #showing(): Map<string, number> {
+    const { instances } = this.discovery.snapshot;
+    return new Map(instances.map(({ key, modRevision }) => [latin(key), modRevision]));
+  }
+
+  /** What it shows as etcd's: without what it retains of a history that is over. */
+  #present(): Map<string, number> {
+    const showing = this.#showing();
+    for (const key of retainedOf(this.discovery)) showing.delete(latin(key));
+    return showing;
+  }
+
+  #wanted(life: Life, revision: number): Map<string, number> {
+    const wanted = new Map<string, number>();
+    for (const [key, kv] of life.state(this.prefix, revision)) {
+      if (this.#isReadable(kv)) wanted.set(key, kv.modRevision);
+    }
+    return wanted;
+  }
+
+  #isReadable(kv: KeyValue): boolean {
+    return this.#isService ? isInstance(kv) : decodeUtf8(kv.key) !== undefined;
+  }
+
+  #blame(invariant: string, text: string): void {
+    if (this.#isInDoubt && doubtful.has(invariant)) return;
+    this.#record.blame(invariant, this.name, text);
+  }
+}
+
+/** The keys that a discovery shows for a while though etcd has lost them (D11), if it does so. */
+function retainedOf(discovery: object): ReadonlySet<string> {
+  return "retained" in discovery ? (discovery.retained as ReadonlySet<string>) : new Set();
+}
+
+const readable = new WeakMap<KeyValue, boolean>();
+
+function isInstance(kv: KeyValue): boolean {
+  let isRead = readable.get(kv);
+  if (isRead === undefined) {
+    try {
+      defaultFormat.read(kv.value);
+      isRead = parseInstanceKey(kv.key) !== undefined;
+    } catch {
+      isRead = false;
+    }
+    readable.set(kv, isRead);
+  }
+  return isRead;
+}
+
+function isPickable(entry: Shown): boolean {
+  return !("weight" in entry) || entry.weight > 0;
+}
+
+/** A change in short, with the revision at which it happened. */
+function short(change: Change<Shown>): string {
+  const key = latin(change.instance.key);
+  switch (change.type) {
+    case "added":
+      return `+${key}@${change.instance.modRevision}`;
+    case "updated":
+      return `~${key}@${change.instance.modRevision}`;
+    case "removed":
+      return `-${key}@${change.revision}`;
+  }
+}
+
+/** A key as the history names it. */
+function latin(key: string): string {
+  return keyOf(Buffer.from(key));
+}
+
+function differences(is: ReadonlyMap<string, number>, should: ReadonlyMap<string, number>): string[] {
+  const found: string[] = [];
+  for (const [key, modRevision] of should) {
+    const shown = is.get(key);
+    if (shown === undefined) found.push(`${key}@${modRevision} missing`);
+    else if (shown !== modRevision) found.push(`${key}@${shown} instead of @${modRevision}`);
+  }
+  for (const [key, modRevision] of is) if (!should.has(key)) found.push(`${key}@${modRevision} too much`);
+  return found;
+}

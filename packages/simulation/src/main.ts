@@ -1,0 +1,65 @@
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { failureLines } from "./failure-text.js";
+import { runCommand, whole } from "./flags.js";
+import { Totals } from "./report.js";
+import { shrink } from "./shrink.js";
+import { type Outcome, simulate } from "./simulate.js";
+
+const help = `Usage: npm run simulate [-- --seeds N] [--from S] [--seed S] [--silent] [--log]
+
+  Runs registrations and discoveries against an etcd in memory, under faults, on virtual time.
+
+  --seeds N   how many seeds (default 1000)
+  --from S    the first of them (default 1)
+  --seed S    only this one
+  --silent    with trouble that only a comparison with etcd can find (D9)
+  --log       prints all that happened (with --seed)
+`;
+
+/** So many failing seeds are told in full. */
+const MAX_FAILURES = 3;
+
+async function main(): Promise<number> {
+  const { values: flags } = parseArgs({
+    options: {
+      seeds: { type: "string", default: "1000" },
+      from: { type: "string", default: "1" },
+      seed: { type: "string" },
+      silent: { type: "boolean", default: false },
+      log: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (flags.help) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const first = whole("from", flags.seed ?? flags.from);
+  const count = flags.seed === undefined ? whole("seeds", flags.seeds) : 1;
+  const startedAt = performance.now();
+  const totals = new Totals();
+  const failures: Outcome[] = [];
+  for (let seed = first; seed < first + count; seed += 1) {
+    const outcome = await simulate(seed, { isSilent: flags.silent });
+    totals.add(outcome.totals);
+    if (flags.log) print(outcome.log);
+    if (outcome.violations.length === 0) continue;
+    failures.push(outcome);
+    if (failures.length <= MAX_FAILURES) print(failureLines(await shrink(outcome)));
+    else print([`seed ${seed}: ${outcome.violations.map(({ invariant }) => invariant).join(" ")}`]);
+  }
+  const seconds = (performance.now() - startedAt) / 1_000;
+  print([
+    `seeds                    ${count}, from ${first}: ${(count / seconds).toFixed(1)} a second`,
+    ...totals.lines(),
+    `seeds with violations    ${failures.length}${failures.length > 0 ? `: ${failures.map(({ plan }) => plan.seed).join(" ")}` : ""}`,
+  ]);
+  return failures.length === 0 ? 0 : 1;
+}
+
+function print(lines: readonly string[]): void {
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+await runCommand(main);

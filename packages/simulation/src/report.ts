@@ -1,0 +1,75 @@
+/** A promise that was broken: its number in the contract, who broke it, when (virtual), and how. */
+export interface Violation {
+  readonly invariant: string;
+  readonly subject: string;
+  readonly at: number;
+  readonly text: string;
+}
+
+/** What one run, or many, have seen. */
+export class Totals {
+  seeds = 0;
+  virtualMs = 0;
+  /** Events of the store. */
+  storeEvents = 0;
+  /** Events that a discovery told one by one, compared with the store's. */
+  events = 0;
+  /** Differences that a discovery told after a list, compared with the store's states. */
+  lists = 0;
+  /** States of discoveries compared with the store's at their revision. */
+  snapshots = 0;
+  /** Requests of registrations and discoveries that were looked at. */
+  requests = 0;
+  /** States of registrations that were looked at. */
+  registrations = 0;
+  readonly faults = new Map<string, number>();
+  /** From the end of the faults until a key was there again, in milliseconds, one for each key. */
+  readonly presenceMs: number[] = [];
+  /** From the end of the faults until a discovery was right, and live. */
+  readonly convergenceMs: number[] = [];
+
+  fault(name: string): void {
+    this.faults.set(name, (this.faults.get(name) ?? 0) + 1);
+  }
+
+  add(other: Totals): void {
+    this.seeds += other.seeds;
+    this.virtualMs += other.virtualMs;
+    this.storeEvents += other.storeEvents;
+    this.events += other.events;
+    this.lists += other.lists;
+    this.snapshots += other.snapshots;
+    this.requests += other.requests;
+    this.registrations += other.registrations;
+    for (const [name, count] of other.faults) this.faults.set(name, (this.faults.get(name) ?? 0) + count);
+    this.presenceMs.push(...other.presenceMs);
+    this.convergenceMs.push(...other.convergenceMs);
+  }
+
+  /** The figures as lines of text. */
+  lines(): string[] {
+    const faults = [...this.faults].sort(([one], [other]) => (one < other ? -1 : 1));
+    const sum = faults.reduce((total, [, count]) => total + count, 0);
+    return [
+      `virtual time             ${(this.virtualMs / 3_600_000).toFixed(1)} h`,
+      `faults                   ${sum}`,
+      ...faults.map(([name, count]) => `  ${name.padEnd(22)} ${count}`),
+      `requests checked         ${this.requests}`,
+      `events checked           ${this.events} one by one, ${this.lists} differences of lists`,
+      `snapshots checked        ${this.snapshots}`,
+      `registrations checked    ${this.registrations} states`,
+      `back after the faults    ${percentiles(this.presenceMs)}`,
+      `right after the faults   ${percentiles(this.convergenceMs)}`,
+    ];
+  }
+}
+
+function percentiles(values: readonly number[]): string {
+  if (values.length === 0) return "-";
+  const sorted = [...values].sort((one, other) => one - other);
+  const at = (part: number): string => {
+    const value = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+    return `${(value / 1000).toFixed(2)} s`;
+  };
+  return `p50 ${at(0.5)}, p99 ${at(0.99)}, max ${at(1)} (${values.length})`;
+}

@@ -1,0 +1,80 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { bundle } from "../bundle.mjs";
+import { failureLines } from "./failure-text.js";
+import { planOf } from "./plan.js";
+import { Totals } from "./report.js";
+import { shrink } from "./shrink.js";
+import { run, simulate } from "./simulate.js";
+
+const SEEDS = 1_000;
+const AT_ONCE = 50;
+
+describe("simulate", { timeout: 60_000 }, () => {
+  it("does the same for the same seed, to the last byte of the log", async () => {
+    const [one, same, other] = [await simulate(7), await simulate(7), await simulate(8)];
+    expect(one.log.length).toBeGreaterThan(500);
+    expect(same.log.join("\n")).toBe(one.log.join("\n"));
+    expect(other.log.join("\n")).not.toBe(one.log.join("\n"));
+  });
+
+  it("does the same in another process, from another build", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "sd-simulation-"));
+    try {
+      const file = join(folder, "main.mjs");
+      await bundle("main", file);
+      const flags = [file, "--seed", "7", "--log"];
+      const env = { ...process.env, TZ: "Asia/Kathmandu" };
+      const { stdout } = await promisify(execFile)(process.execPath, flags, { env, maxBuffer: 2 ** 26 });
+      const { log } = await simulate(7);
+      expect(stdout.slice(0, stdout.indexOf("\nseeds  "))).toBe(log.join("\n"));
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
+  it("looks at what it says it looks at", async () => {
+    const { totals } = await simulate(1);
+    const { requests, events, snapshots, registrations, virtualMs, storeEvents } = totals;
+    for (const figure of [requests, events, snapshots, registrations]) expect(figure).toBeGreaterThan(10);
+    expect(storeEvents).toBeGreaterThan(20);
+    expect(virtualMs).toBeGreaterThan(60_000);
+    const sum = new Totals();
+    sum.add(totals);
+    sum.add(totals);
+    expect([sum.seeds, sum.events]).toEqual([2, 2 * events]);
+  });
+
+  it("needs no faults to be right", async () => {
+    const calm = { ...planOf(1), steps: planOf(1).steps.slice(0, 5) };
+    expect(await run(calm)).toMatchObject({ violations: [] });
+  });
+});
+
+describe("registrations and discoveries, after any faults in any order", () => {
+  it("are right again after what only a comparison can find (D9, 50 seeds)", {
+    timeout: 120_000,
+  }, async () => {
+    for (let seed = 1; seed <= AT_ONCE; seed += 1) {
+      const outcome = await simulate(seed, { isSilent: true });
+      if (outcome.violations.length > 0) expect.fail(failureLines(await shrink(outcome)).join("\n"));
+    }
+  });
+
+  const firsts = Array.from({ length: SEEDS / AT_ONCE }, (_, index) => 1 + index * AT_ONCE);
+  it.each(firsts)(
+    `keep all promises of the contract (${AT_ONCE} seeds from %i)`,
+    { timeout: 120_000 },
+    async (first) => {
+      for (let seed = first; seed < first + AT_ONCE; seed += 1) {
+        const outcome = await simulate(seed);
+        if (outcome.violations.length > 0) expect.fail(failureLines(await shrink(outcome)).join("\n"));
+      }
+    },
+  );
+});
