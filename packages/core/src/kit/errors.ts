@@ -125,11 +125,11 @@ export function describe(value: unknown): string {
   return escapeControl(text.length > 120 ? `${text.slice(0, 117)}...` : text);
 }
 
-/** Escapes what could forge a log line or drive a terminal: C0, C1, line separators, bidi marks. */
+/** Escapes what could forge a log line or drive a terminal: C0, C1, line separators, bidi marks, what is unseen. */
 export function escapeControl(text: string): string {
   return text.replace(
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-    /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
+    /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
