@@ -1,14 +1,16 @@
 /** docs/security.md: its commands are run as they stand there, and give the rights that it says, to our client. */
 
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createClient, decodeUtf8, failureOf, instanceKey } from "@sd/core";
 import { discover, startDiscovery } from "@sd/discover";
 import { register, startRegistration } from "@sd/register";
 import { CertificateAuthority, EtcdProcess, etcdBinaries, eventually, leaseId } from "@sd/testing";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { cacheFolder } from "./lib/checkout.mjs";
+import { codeBlocks } from "./lib/readme.mjs";
 import { commands } from "./lib/recipe.mjs";
 
 /** @typedef {import("@sd/testing").Certificate} Certificate */
@@ -126,6 +128,20 @@ describe.each(etcdBinaries())("the recipe of docs/security.md, on $name", ({ bin
     expect(await etcd.ctl("get", "/web/x")).toBe("");
   });
 
+  it("lets one register its one key, if that is all that its role gives", async () => {
+    await etcd.ctl("role", "add", "register-web-node1");
+    await etcd.ctl("role", "grant-permission", "register-web-node1", "readwrite", "/web/node1");
+    await etcd.ctl("user", "add", "node1", "--no-password");
+    await etcd.ctl("user", "grant-role", "node1", "register-web-node1");
+    const node1 = await clientOf("node1");
+    const own = await register(node1, { service: "web", id: "node1", address: "localhost:8000" });
+    await own.update({ weight: 2 });
+    const other = startRegistration(node1, { service: "web", id: "node10", address: "localhost:8000" });
+    await eventually(() => "error" in other.state && other.state.error !== undefined);
+    expect(other.state).toMatchObject({ status: "registering", error: { code: "SD_PERMISSION" } });
+    expect(await own.close()).toMatchObject({ confirmed: true });
+  });
+
   it.each(["gateway", "web"])("denies %s to discover another service", async (user) => {
     const client = await clientOf(user);
     for (const service of ["web-admin", "db"]) {
@@ -224,5 +240,25 @@ describe.each(etcdBinaries())("the recipe of docs/security.md, on $name", ({ bin
       await etcd.ctl("put", "/zoo/a", "secret");
       expect(await heard).toBe(hasFix(etcd.version, ["3.5.33", "3.6.14", "3.7.1"]) ? "denied" : "/zoo/a");
     });
+  });
+
+  it("leaves out addresses that the format of docs/security.md does not allow", async () => {
+    const block = codeBlocks("docs/security.md").find(({ code }) => code.includes("BlockList"));
+    const file = join(cacheFolder, "security", "format.ts");
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, block?.code ?? "");
+    const { format } = await import(file);
+    const hosts = [
+      "10.1.2.3",
+      "169.254.169.254",
+      "127.0.0.1",
+      "[::1]",
+      "[::ffff:10.1.2.3]",
+      "metadata.internal",
+    ];
+    for (const [id, host] of hosts.entries()) await etcd.ctl("put", `/web/address-${id}`, `${host}:80`);
+    const found = await discover(await clientOf("gateway"), { service: "web", format });
+    expect(found.snapshot.instances.map(({ host }) => host)).toEqual(["10.1.2.3", "::ffff:10.1.2.3"]);
+    expect(found.rejected.size).toBe(hosts.length - 2);
   });
 });
