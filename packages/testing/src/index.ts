@@ -5,6 +5,7 @@ export type { EtcdAuth, EtcdUser, Permission } from "./etcd/auth.js";
 export { type EtcdBinary, etcdBinaries } from "./etcd/etcd-binaries.js";
 export { EtcdCluster, type EtcdClusterOptions } from "./etcd/etcd-cluster.js";
 export { EtcdProcess, type EtcdProcessOptions } from "./etcd/etcd-process.js";
+export { GrpcProxy, type GrpcProxyOptions } from "./etcd/grpc-proxy.js";
 export type { MemberStatus } from "./etcd/member-status.js";
 export type { RestoreOptions } from "./etcd/snapshot-tool.js";
 export type { EtcdTls } from "./etcd/tls-files.js";

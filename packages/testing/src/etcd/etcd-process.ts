@@ -1,7 +1,6 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { freezeProcess } from "../process/freeze.js";
 import { guardDirectory } from "../process/guard.js";
 import type { Certificate } from "../tls/certificate-authority.js";
@@ -9,7 +8,6 @@ import { checkRoot, disableAuth, type EtcdAuth, enableAuth } from "./auth.js";
 import { etcdVersion, findEtcd, findEtcdctl, runProgram } from "./binaries.js";
 import { EtcdProcessRun } from "./etcd-process-run.js";
 import { etcdFlags, type Place } from "./flags.js";
-import { isHealthy } from "./health.js";
 import { LogTail } from "./log-tail.js";
 import { type MemberStatus, readStatus } from "./member-status.js";
 import { PORT_TAKEN, startDespitePorts } from "./port-taken.js";
@@ -283,24 +281,14 @@ export class EtcdProcess {
       tls: this.#tls?.etcdFlags ?? {},
       args: options.args ?? [],
     });
-    const run = new EtcdProcessRun(binary, version, flags, this.#log);
+    const run = new EtcdProcessRun(binary, flags, this.#log);
     this.#run = run;
     try {
-      await this.#served(run, options.startTimeoutMs ?? 20_000);
+      const { startTimeoutMs: timeoutMs = 20_000 } = options;
+      await run.served(this.endpoint, { timeoutMs, client: this.#tls?.client });
     } catch (error) {
       await run.kill();
       throw error;
-    }
-  }
-
-  async #served(run: EtcdProcessRun, timeoutMs: number): Promise<void> {
-    const deadline = performance.now() + timeoutMs;
-    while (!(await isHealthy(this.endpoint, 1_000, this.#tls?.client))) {
-      if (run.hasEnded) throw new Error(`etcd ended before it served; its log:\n${this.log()}`);
-      if (performance.now() > deadline) {
-        throw new Error(`etcd did not serve within ${timeoutMs} ms; its log:\n${this.log()}`);
-      }
-      await pause(20);
     }
   }
 }
