@@ -1,5 +1,6 @@
 import { invalidArgument, requireOptions } from "@sd/core";
 import { findEtcd } from "./binaries.js";
+import { checkTimeout } from "./etcd-process-options.js";
 import { EtcdProcessRun } from "./etcd-process-run.js";
 import { LogTail } from "./log-tail.js";
 import { startDespitePorts } from "./port-taken.js";
@@ -42,11 +43,12 @@ export class GrpcProxy implements AsyncDisposable {
    */
   static async start(options: GrpcProxyOptions): Promise<GrpcProxy> {
     requireOptions("the options of GrpcProxy.start()", options);
-    const { target, binary, startTimeoutMs: timeoutMs = 20_000 } = options;
+    const { target, binary, startTimeoutMs } = options;
     const targets = typeof target === "string" ? [target] : target;
     if (!Array.isArray(targets) || targets.length === 0 || !targets.every(isPlainUrl)) {
       throw invalidArgument("target", "one or more URLs like http://127.0.0.1:2379", target);
     }
+    checkTimeout(startTimeoutMs);
     const etcd = findEtcd(binary);
     return startDespitePorts(async () => {
       const [port] = (await reservePorts(1)) as [ReservedPort];
@@ -58,7 +60,7 @@ export class GrpcProxy implements AsyncDisposable {
         launch(etcd, targets, port, log),
       );
       try {
-        await proxy.#run.served(proxy.endpoint, { timeoutMs });
+        await proxy.#run.served(proxy.endpoint, { timeoutMs: startTimeoutMs ?? 20_000 });
         return proxy;
       } catch (error) {
         await proxy.close();
