@@ -1,9 +1,9 @@
 import { createClient, type EtcdClient } from "@sd/core";
-import { EtcdProcess, etcdBinaries, eventually, GrpcProxy, leakCheck } from "@sd/testing";
+import { EtcdProcess, eventually, GrpcProxy, leakCheck, oldestAndNewestEtcd } from "@sd/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { discoverPrefix } from "../src/index.js";
 
-describe.each(etcdBinaries())("discovery behind the grpc-proxy of $name (F38)", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("discovery behind the grpc-proxy of $name (F38)", ({ binary }) => {
   let etcd: EtcdProcess;
   let proxy: GrpcProxy;
   let client: EtcdClient;
