@@ -29,6 +29,8 @@ export function etcdBinaries(): readonly EtcdBinary[] {
  * if `SD_ETCD_ALL` is set.
  */
 export function oldestAndNewestEtcd(): readonly EtcdBinary[] {
-  const all = etcdBinaries();
+  const all = [...etcdBinaries()].sort((one, other) =>
+    one.name.localeCompare(other.name, "en", { numeric: true }),
+  );
   return process.env["SD_ETCD_ALL"] ? all : all.filter((_, index) => index === 0 || index === all.length - 1);
 }
