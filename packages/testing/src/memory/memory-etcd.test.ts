@@ -331,6 +331,25 @@ describe("MemoryEtcd with retainedChanges", () => {
   });
 });
 
+describe("a MemoryEtcd that was killed", () => {
+  it("lets leases expire again, whichever way it comes back", async () => {
+    await client.grant({ id: leaseId(1n), ttlSeconds: 5 });
+    etcd.kill();
+    await clock.advance(6_000);
+    expect(etcd.leases).toEqual([1n]);
+    etcd.accept();
+    expect(etcd.leases).toEqual([]);
+    await client.grant({ id: leaseId(2n), ttlSeconds: 5 });
+    etcd.kill();
+    await clock.advance(6_000);
+    etcd.restart();
+    await clock.advance(4_999);
+    expect(etcd.leases).toEqual([2n]);
+    await clock.advance(1);
+    expect(etcd.leases).toEqual([]);
+  });
+});
+
 describe("the options of a MemoryEtcd", () => {
   it.each<[MemoryEtcdOptions, string]>([
     [{ version: "3.6.0" as never }, 'version must be one of 3.4.23, 3.5.16, 3.5.30, got "3.6.0"'],

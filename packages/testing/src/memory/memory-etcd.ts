@@ -244,9 +244,10 @@ export class MemoryEtcd {
     this.#network.isRefusing = true;
   }
 
-  /** Ends `refuse()`. */
+  /** Ends `refuse()`, and `kill()` too, as if it had only been unreachable: what has run down meanwhile expires. */
   accept(): void {
     this.#network.isRefusing = false;
+    if (!this.#network.isFrozen) this.#server.leases.resume();
   }
 
   /**
@@ -279,7 +280,6 @@ export class MemoryEtcd {
   /** Comes back with its data after `kill()`: every lease has its full TTL again, as after an election. */
   restart(): void {
     this.#server.restart();
-    this.#server.leases.resume();
     this.accept();
   }
 
