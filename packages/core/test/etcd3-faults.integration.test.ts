@@ -1,6 +1,14 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { connect as connectTcp, type Socket } from "node:net";
-import { EtcdProcess, etcdBinaries, eventually, FaultProxy, fixedRandom, leakCheck } from "@sd/testing";
+import {
+  EtcdProcess,
+  etcdBinaries,
+  eventually,
+  FaultProxy,
+  fixedRandom,
+  leakCheck,
+  leaseId,
+} from "@sd/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createEtcd3Transport } from "../src/etcd/etcd3/etcd3-transport.js";
 import type { Etcd3TransportOptions } from "../src/etcd/etcd3/options.js";
@@ -183,6 +191,19 @@ describe.each(etcdBinaries())("the etcd3 transport, when a member fails, on $nam
     expect(ms).toBeLessThan(1_000);
     expect((await timed(transport.range({ key }))).ms).toBeLessThan(250);
     expect((await watch(transport)).endpoint).toBe(good.endpoint);
+  });
+
+  it("asks again at once after a first call took too long: the link may be slow, and the next may ask for less", async () => {
+    const direct = connect([bad.endpoint]);
+    const { id } = await direct.grant({ id: leaseId(77n), ttlSeconds: 60 });
+    const value = new Uint8Array(500_000);
+    await direct.txn({ compare: [], success: [{ type: "put", key, value, lease: id }], failure: [] });
+    proxy.limitBandwidth(100_000);
+    const transport = connect([proxy.endpoint]);
+    expect(failureOf((await timed(transport.range({ key }, { timeoutMs: 500 }))).outcome)).toBe("timeout");
+    const next = await timed(transport.range({ key, countOnly: true }));
+    expect(next.outcome).toMatchObject({ count: 1 });
+    await direct.revoke(id);
   });
 
   it("fails a call whose connection is reset, sends it once, and goes elsewhere next", async () => {
