@@ -1,4 +1,11 @@
-import { type Certificate, CertificateAuthority, EtcdProcess, etcdBinaries, eventually } from "@sd/testing";
+import {
+  type Certificate,
+  CertificateAuthority,
+  EtcdProcess,
+  etcdBinaries,
+  eventually,
+  leaseId,
+} from "@sd/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient } from "../src/client.js";
 import { createEtcd3Transport } from "../src/etcd/etcd3/etcd3-transport.js";
@@ -31,8 +38,20 @@ describe.each(etcdBinaries())("the etcd3 transport, with etcd's authentication, 
 
   it("goes on without a token while it is off, and authenticates once it is on (R18, F51)", async () => {
     await transport.range({ key });
+    let renewals = 0;
+    const ends: unknown[] = [];
+    const stream = await transport.keepAlive({
+      onMessage: () => (renewals += 1),
+      onEnd: (error) => ends.push(failureOf(error)),
+    });
+    const { id } = await transport.grant({ id: leaseId(51n), ttlSeconds: 60 });
     await etcd.enableAuth({ users: { root: { password: "s3cret" } } });
     await transport.range({ key });
+    stream.send({ id });
+    await eventually(() => renewals + ends.length > 0);
+    // Where renewals are checked the stream ends, by what the next one will have: not by what an operator must end.
+    expect([renewals, ends]).toEqual(etcd.version === "3.5.30" ? [0, ["token"]] : [1, []]);
+    stream.cancel();
   });
 
   it("refuses whoever has no or wrong credentials, as an operator's case", async () => {
