@@ -1,5 +1,5 @@
 import { createClient } from "@sd/core";
-import { type EtcdBinary, etcdBinaries, recordChanges, startEtcd, type TestEtcd } from "@sd/testing";
+import { type EtcdBinary, oldestAndNewestEtcd, recordChanges, startEtcd, type TestEtcd } from "@sd/testing";
 import "@sd/testing/vitest";
 import { describe, expect, it } from "vitest";
 import { discover } from "../src/index.js";
@@ -28,7 +28,7 @@ const faults: Readonly<Record<string, (etcd: TestEtcd) => Promise<void> | void>>
 
 const memory: Pick<EtcdBinary, "name"> & Partial<EtcdBinary> = { name: "MemoryEtcd" };
 
-describe.each([memory, ...etcdBinaries()])("discovery on $name", ({ binary }) => {
+describe.each([memory, ...oldestAndNewestEtcd()])("discovery on $name", ({ binary }) => {
   it("converges to what etcd holds after every fault, and tells each change once and in order (D2, D3)", async () => {
     await using etcd = await startEtcd(binary === undefined ? {} : { binary });
     await using client = createClient({ endpoints: etcd.endpoints });

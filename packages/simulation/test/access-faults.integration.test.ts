@@ -2,10 +2,17 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { createClient, type Etcd3Credentials, failureOf, type SdChannels } from "@sd/core";
 import { startDiscovery } from "@sd/discover";
 import { startRegistration } from "@sd/register";
-import { type Certificate, CertificateAuthority, EtcdProcess, FaultProxy, leakCheck } from "@sd/testing";
+import {
+  type Certificate,
+  CertificateAuthority,
+  EtcdProcess,
+  FaultProxy,
+  leakCheck,
+  oldestAndNewestEtcd,
+} from "@sd/testing";
 import "@sd/testing/vitest";
 import { afterAll, describe, expect, it, vi } from "vitest";
-import { leaseTime, newest, oldestAndNewest, Pair, pause } from "./pair.js";
+import { leaseTime, newest, Pair, pause } from "./pair.js";
 
 const leaks = leakCheck();
 afterAll(() => leaks.assertClean({ withinMs: 3_000 }));
@@ -24,7 +31,7 @@ const kindOf = ({ state }: { readonly state: object }): unknown =>
 /** From this version on, a renewal wants the right to write the lease's keys. */
 const checksRenewals = ({ version }: EtcdProcess): boolean => version === "3.5.30";
 
-describe.each(oldestAndNewest())(
+describe.each(oldestAndNewestEtcd())(
   "a registration and a discovery, when access changes, on $name",
   ({ binary }) => {
     it.concurrent("F50 token expired: renewed and resumed by another one, without a write or a list", async () => {

@@ -49,7 +49,7 @@ describe.each(newest())(
       expect(pair.web.snapshot.ageMs).toBeLessThan(10_000);
     });
 
-    it("F23 closed at any moment of the start, over a slow link: no key is left, and none appears", async () => {
+    it.concurrent("F23 closed at any moment of the start, over a slow link: no key is left, and none appears", async () => {
       await using etcd = await startEtcd({ binary });
       etcd.proxy.delay(250);
       const random = new SeededRandom(23);
@@ -75,7 +75,7 @@ describe.each(newest())(
       expect(await etcd.list("/web/")).toEqual({});
     });
 
-    it("F24 closed while etcd is hung: the discovery at once, the registration at its deadline, by the TTL", async () => {
+    it.concurrent("F24 closed while etcd is hung: the discovery at once, the registration at its deadline, by the TTL", async () => {
       await using etcd = await startEtcd({ binary });
       await using pair = await Pair.start(etcd, { closeTimeoutMs: 1_000 });
       etcd.proxy.blackhole();
@@ -88,7 +88,7 @@ describe.each(newest())(
       expect(await etcd.list("/web/")).toEqual({});
     });
 
-    it("F26 two of one key: one owner at any revision, the other enters when it is dead, and it is one instance", async () => {
+    it.concurrent("F26 two of one key: one owner at any revision, the other enters when it is dead, and it is one instance", async () => {
       await using etcd = await startEtcd({ binary });
       await using observer = createClient(etcd);
       const web = await discover(observer, { service: "web" });
@@ -123,7 +123,7 @@ describe.each(newest())(
       expect([most, changes.problems()]).toEqual([1, []]);
     });
 
-    it("F27 rolling restart under one id: the old one's close takes nothing away, and no removal is told", async () => {
+    it.concurrent("F27 rolling restart under one id: the old one's close takes nothing away, and no removal is told", async () => {
       await using etcd = await startEtcd({ binary });
       await using pair = await Pair.start(etcd);
       await using next = createClient(etcd);

@@ -2,17 +2,17 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { createClient, type LeaseId } from "@sd/core";
 import { discover, discoverPrefix } from "@sd/discover";
 import { register } from "@sd/register";
-import { leakCheck, recordChanges, startEtcd, type TestEtcd } from "@sd/testing";
+import { leakCheck, oldestAndNewestEtcd, recordChanges, startEtcd, type TestEtcd } from "@sd/testing";
 import "@sd/testing/vitest";
 import { afterAll, describe, expect, it } from "vitest";
-import { fill, leaseTime, newest, oldestAndNewest, Pair, pause } from "./pair.js";
+import { fill, leaseTime, newest, Pair, pause } from "./pair.js";
 
 const leaks = leakCheck();
 afterAll(() => leaks.assertClean({ withinMs: 3_000 }));
 
 const back = { withinMs: 12_000 };
 
-describe.each(oldestAndNewest())(
+describe.each(oldestAndNewestEtcd())(
   "a registration and a discovery, when data change below them, on $name",
   ({ binary }) => {
     const shutOut = (etcd: TestEtcd): void => {

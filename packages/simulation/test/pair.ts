@@ -98,11 +98,6 @@ export async function fill(
   }
 }
 
-/** The oldest and the newest etcd: what depends on the version differs between these. */
-export function oldestAndNewest(): readonly EtcdBinary[] {
-  return etcdBinaries().filter((_, index, all) => index === 0 || index === all.length - 1);
-}
-
 /** The newest etcd alone: for faults of the way there, which look alike whatever is behind it. */
 export function newest(): readonly EtcdBinary[] {
   return etcdBinaries().slice(-1);
