@@ -27,6 +27,8 @@ export default defineConfig({
           hookTimeout: 60_000,
           // Real processes and real time, most of which is waiting: three files at once is what two cores bear.
           maxWorkers: 3,
+          // Of one file: tests of faults that wait for seconds, each on an etcd of its own.
+          maxConcurrency: 10,
           sequence: { groupOrder: 1 },
         },
       },

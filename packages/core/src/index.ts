@@ -21,7 +21,7 @@ export { type Gap, Watch, type WatchCarrier, type WatchSink } from "./watch/watc
 export { WatchHub } from "./watch/watch-hub.js";
 
 // For transports, fakes and tests.
-export { reasonWantsToken, wantsToken } from "./etcd/etcd3/failures.js";
+export { asTokenError, reasonWantsToken, wantsToken } from "./etcd/etcd3/failures.js";
 export { type Token, Tokens, type Waiting } from "./etcd/etcd3/token.js";
 export {
   classify,

@@ -6,6 +6,7 @@ import {
   FaultProxy,
   fixedRandom,
   leakCheck,
+  leaseId,
   oldestAndNewestEtcd,
 } from "@sd/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -190,6 +191,19 @@ describe.each(oldestAndNewestEtcd())("the etcd3 transport, when a member fails, 
     expect(ms).toBeLessThan(1_000);
     expect((await timed(transport.range({ key }))).ms).toBeLessThan(250);
     expect((await watch(transport)).endpoint).toBe(good.endpoint);
+  });
+
+  it("asks again at once after a first call took too long: the link may be slow, and the next may ask for less", async () => {
+    const direct = connect([bad.endpoint]);
+    const { id } = await direct.grant({ id: leaseId(77n), ttlSeconds: 60 });
+    const value = new Uint8Array(500_000);
+    await direct.txn({ compare: [], success: [{ type: "put", key, value, lease: id }], failure: [] });
+    proxy.limitBandwidth(100_000);
+    const transport = connect([proxy.endpoint]);
+    expect(failureOf((await timed(transport.range({ key }, { timeoutMs: 500 }))).outcome)).toBe("timeout");
+    const next = await timed(transport.range({ key, countOnly: true }));
+    expect(next.outcome).toMatchObject({ count: 1 });
+    await direct.revoke(id);
   });
 
   it("fails a call whose connection is reset, sends it once, and goes elsewhere next", async () => {

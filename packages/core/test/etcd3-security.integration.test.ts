@@ -3,6 +3,7 @@ import {
   CertificateAuthority,
   EtcdProcess,
   eventually,
+  leaseId,
   oldestAndNewestEtcd,
 } from "@sd/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -39,8 +40,20 @@ describe.each(oldestAndNewestEtcd())(
 
     it("goes on without a token while it is off, and authenticates once it is on (R18, F51)", async () => {
       await transport.range({ key });
+      let renewals = 0;
+      const ends: unknown[] = [];
+      const stream = await transport.keepAlive({
+        onMessage: () => (renewals += 1),
+        onEnd: (error) => ends.push(failureOf(error)),
+      });
+      const { id } = await transport.grant({ id: leaseId(51n), ttlSeconds: 60 });
       await etcd.enableAuth({ users: { root: { password: "s3cret" } } });
       await transport.range({ key });
+      stream.send({ id });
+      await eventually(() => renewals + ends.length > 0);
+      // Where renewals are checked the stream ends, by what the next one will have: not by what an operator must end.
+      expect([renewals, ends]).toEqual(etcd.version === "3.5.30" ? [0, ["token"]] : [1, []]);
+      stream.cancel();
     });
 
     it("refuses whoever has no or wrong credentials, as an operator's case", async () => {

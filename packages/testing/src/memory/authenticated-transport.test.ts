@@ -80,6 +80,15 @@ describe("a client of MemoryEtcd with name and password", () => {
     await read("/elsewhere");
   });
 
+  it("is told that a stream from before wants a token, not that its owner has no right (R18, F51)", async () => {
+    const { stream, ends } = await openRenewals();
+    await client.grant({ id: LEASE, ttlSeconds: 60 });
+    etcd.auth.enable();
+    stream.send({ id: LEASE });
+    await clock.settle();
+    expect(ends).toEqual(["token"]);
+  });
+
   it("asks for one token for a thousand calls, at first and after its end (R18)", async () => {
     etcd.auth.enable();
     const thousand = () => Promise.all(Array.from({ length: 1_000 }, () => read()));

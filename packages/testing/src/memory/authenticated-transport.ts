@@ -1,4 +1,5 @@
 import {
+  asTokenError,
   type CallOptions,
   type DuplexStream,
   EtcdFailure,
@@ -142,8 +143,9 @@ export class AuthenticatedTransport implements EtcdTransport {
     return {
       onMessage,
       onEnd: (error) => {
-        if (wantsToken(error)) this.#tokens.refuse(token);
-        onEnd(error);
+        if (!wantsToken(error)) return onEnd(error);
+        this.#tokens.refuse(token);
+        onEnd(asTokenError(error, MEMORY_ENDPOINT));
       },
     };
   }

@@ -26,6 +26,8 @@ export class Connection {
   answeredAt: number | undefined;
   /** At most how long a message takes there and back, in milliseconds: the fastest exchange so far. */
   roundTripMs = MAX_ROUND_TRIP_MS;
+  /** Whether we gave it up because a call was not answered in time: it may only be slow. */
+  timedOut = false;
   readonly #settings: Settings;
   readonly #sockets = new Sockets();
   readonly #etcd: RawEtcd3;

@@ -16,7 +16,7 @@ import type {
   WatchResponse,
 } from "../types.js";
 import { Bounds } from "./bounds.js";
-import { closedError, reasonWantsToken, tokenError, wantsToken } from "./failures.js";
+import { asTokenError, closedError, reasonWantsToken, tokenError, wantsToken } from "./failures.js";
 import type { Link } from "./first-ready.js";
 import type { LaneName } from "./lane.js";
 import { Members } from "./members.js";
@@ -154,6 +154,11 @@ class Etcd3Transport implements EtcdTransport {
       metadata: attached,
       handlers,
       inspect: (response) => inspect(response, link.connection.endpoint),
+      // Opened before etcd wanted a token, or with an old one: there is nothing to wait for, the next has a new one.
+      toldAs: (error) =>
+        this.#tokens.isConfigured && wantsToken(error)
+          ? asTokenError(error, link.connection.endpoint)
+          : error,
       onOver: (error) => {
         this.#streams.delete(stream);
         if (wantsToken(error)) this.#tokens.refuse(token);

@@ -69,6 +69,14 @@ export function wantsToken(error: unknown): boolean {
   return kind === "token" || (kind === "auth" && isNamelessRefusal((error as Error).message));
 }
 
+/** A failure that `wantsToken()`, of a stream whose next one will have another token: not a lasting one. */
+export function asTokenError(error: unknown, endpoint: string): SdError {
+  const { cause, message } = error as SdError;
+  return failureOf(error) === "token"
+    ? (error as SdError)
+    : tokenError(cause instanceof Error ? cause.message : message, endpoint);
+}
+
 /** The same for the `cancel_reason` of a watch. */
 export function reasonWantsToken(reason: string): boolean {
   return classify(0, reason) === "token" || isNamelessRefusal(reason);

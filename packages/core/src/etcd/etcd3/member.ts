@@ -25,7 +25,8 @@ export class Member {
     const lane = (name: LaneName): Lane =>
       new Lane(address, name, settings, (connection) => {
         // Accepted and dropped unused: a proxy without a member behind it, which must not be hammered.
-        if (connection.answeredAt === undefined) {
+        // Not so one that we gave up: the next call, for less, is to go out at once.
+        if (connection.answeredAt === undefined && !connection.timedOut) {
           this.#failed(networkError("connection lost before the first answer", address.endpoint));
         }
       });

@@ -14,6 +14,8 @@ export interface StreamPlan<Request, Response> {
   readonly handlers: StreamHandlers<Response>;
   /** Sees each message before the handlers do; an error that it returns ends the stream instead. */
   readonly inspect?: (response: Response) => unknown;
+  /** What the owner is told for an error. */
+  readonly toldAs: (error: unknown) => unknown;
   /** Called once, at every end: with the error, or without one if the owner canceled. Before the handlers. */
   readonly onOver: (error: unknown) => void;
 }
@@ -55,7 +57,7 @@ export class EtcdStream<Request, Response> implements DuplexStream<Request> {
 
   /** Ends the stream and tells its owner why. */
   end(error: unknown): void {
-    if (this.#leave(error)) this.#plan.handlers.onEnd(error);
+    if (this.#leave(error)) this.#plan.handlers.onEnd(this.#plan.toldAs(error));
   }
 
   #receive(message: Buffer): void {

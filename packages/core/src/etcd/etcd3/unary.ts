@@ -39,7 +39,10 @@ export function callOnce(
       call.cancel();
       if (bounds.timedOut) {
         member.suspect();
-        if ((connection.answeredAt ?? Number.NEGATIVE_INFINITY) < sentAt) void connection.close();
+        if ((connection.answeredAt ?? Number.NEGATIVE_INFINITY) < sentAt) {
+          connection.timedOut = true;
+          void connection.close();
+        }
       }
       reject(signal.reason);
     };
