@@ -2,6 +2,7 @@ import { sleep } from "@sd/core";
 import { type EtcdProcess, eventually, type FaultProxy } from "@sd/testing";
 import type { Step } from "./plan.js";
 import type { Registrar } from "./registrar.js";
+import type { Zone } from "./site.js";
 import type { Soak } from "./soak.js";
 
 const FOREIGN_TTL_SECONDS = 3;
@@ -21,6 +22,8 @@ export async function commit(soak: Soak, step: Step): Promise<void> {
     case "isolate":
     case "isolate-leader":
     case "lose-majority":
+    case "kill-all":
+    case "freeze-all":
       return soak.oneByOne(() => hitCluster(soak, step));
     case "revoke-lease":
     case "delete-key":
@@ -71,8 +74,14 @@ async function hitCluster(soak: Soak, { kind, forMs, member: number }: Step): Pr
       await pause(soak, forMs);
       cluster.heal();
       break;
+    case "freeze-all":
+      await Promise.all(members.map((each) => each.freeze()));
+      await pause(soak, forMs);
+      await Promise.all(members.map((each) => each.thaw()));
+      break;
+    case "kill-all":
     case "lose-majority": {
-      const lost = members.filter((each) => each !== member);
+      const lost = members.filter((each) => kind === "kill-all" || each !== member);
       await Promise.all(lost.map((each) => each.kill()));
       await pause(soak, forMs);
       await Promise.all(lost.map((each) => each.restart()));
@@ -87,8 +96,8 @@ async function hitNetwork(soak: Soak, step: Step): Promise<void> {
   const { kind, forMs, which } = step;
   const zone = soak.site.zones[step.zone];
   if (!zone) return;
-  const proxies = kind.endsWith("-all") ? zone.proxies : [proxyInUse(soak, step)];
-  const names = proxies.map((each) => `${zone.name}-m${zone.proxies.indexOf(each)}`).join(" ");
+  const proxies = proxiesOf(soak, zone, step);
+  const names = kind.endsWith("-everywhere") ? "" : proxies.map((each) => nameOf(zone, each)).join(" ");
   soak.ledger.note("fault", `${kind} ${names} for ${forMs} ms`);
   for (const proxy of proxies) {
     switch (kind) {
@@ -111,6 +120,7 @@ async function hitNetwork(soak: Soak, step: Step): Promise<void> {
         soak.expectReplaced(proxy.endpoint, soak.ledger.halfOpen, forMs);
         break;
       case "black-hole-all":
+      case "black-hole-everywhere":
         proxy.blackhole("both");
         break;
       case "half-close":
@@ -122,6 +132,7 @@ async function hitNetwork(soak: Soak, step: Step): Promise<void> {
         proxy.reset();
         break;
       case "refuse-all":
+      case "refuse-everywhere":
         proxy.refuse();
         proxy.reset();
         break;
@@ -148,15 +159,21 @@ async function hitNetwork(soak: Soak, step: Step): Promise<void> {
   soak.ledger.note("fault", `${kind} ${names} is over`);
 }
 
-/** One that leads a watch of its place, if there is any: else a fault of one way would often hit nobody. */
-function proxyInUse(soak: Soak, { zone: place, member, which }: Step): FaultProxy {
-  const zone = soak.site.zones[place];
-  const proxies = zone?.proxies ?? [];
+function proxiesOf(soak: Soak, zone: Zone, { kind, member, which }: Step): readonly FaultProxy[] {
+  if (kind.endsWith("-everywhere")) return soak.site.zones.flatMap(({ proxies }) => proxies);
+  if (kind.endsWith("-all")) return zone.proxies;
+  // One that leads a watch of a discovery, if there is any: else it would often hit nobody.
   const endpoints = soak.followers
     .filter(({ party }) => party.zone === zone)
     .map(({ party }) => party.watchEndpoint);
-  const inUse = proxies.filter(({ endpoint }) => endpoints.includes(endpoint));
-  return (inUse[Math.floor(which * inUse.length)] ?? proxies[member % proxies.length]) as FaultProxy;
+  const inUse = zone.proxies.filter(({ endpoint }) => endpoints.includes(endpoint));
+  return [
+    (inUse[Math.floor(which * inUse.length)] ?? zone.proxies[member % zone.proxies.length]) as FaultProxy,
+  ];
+}
+
+function nameOf(zone: Zone, proxy: FaultProxy): string {
+  return `${zone.name}-m${zone.proxies.indexOf(proxy)}`;
 }
 
 async function operate(soak: Soak, { kind, which }: Step): Promise<void> {

@@ -31,6 +31,15 @@ const networkFaults = [
   "slice-all",
 ] as const;
 
+/** What ends a storm: all are cut off from etcd, or it is away, for up to three TTLs. */
+const finalFaults = [
+  "kill-all",
+  "freeze-all",
+  "lose-majority",
+  "black-hole-everywhere",
+  "refuse-everywhere",
+] as const;
+
 /** What operators do. */
 const operatorFaults = ["revoke-lease", "delete-key", "overwrite-key", "burst", "bad-values"] as const;
 
@@ -40,6 +49,7 @@ const processFaults = ["crash", "restart-registrar", "roll-registrar", "restart-
 export type FaultKind =
   | (typeof clusterFaults)[number]
   | (typeof networkFaults)[number]
+  | (typeof finalFaults)[number]
   | (typeof operatorFaults)[number]
   | (typeof processFaults)[number];
 
@@ -56,10 +66,15 @@ export interface Step {
 
 const MIN_PAUSE_MS = 2_000;
 const MAX_PAUSE_MS = 10_000;
+const MIN_FAULT_MS = 500;
 const MAX_FAULT_MS = 12_000;
+/** Long enough for those whom it hits to find another way. */
+const MIN_HOLE_MS = 9_000;
 /** Longer than a TTL. */
 const MAX_CUT_MS = 22_000;
 const MAX_MAJORITY_MS = 6_000;
+const MIN_FINAL_MS = 3_000;
+const MAX_FINAL_MS = 24_000;
 
 /** The faults of one storm of `lengthMs`, all drawn beforehand. */
 export function drawStorm(random: SeededRandom, lengthMs: number): Step[] {
@@ -70,7 +85,7 @@ export function drawStorm(random: SeededRandom, lengthMs: number): Step[] {
   while (true) {
     const afterMs = MIN_PAUSE_MS + random.below(MAX_PAUSE_MS - MIN_PAUSE_MS);
     now += afterMs;
-    if (now > lengthMs) return steps;
+    if (now > lengthMs) return [...steps, drawFinal(random, afterMs)];
     const free = [...zoneFreeAt.keys()].filter((zone) => (zoneFreeAt[zone] ?? 0) <= now);
     const kinds: readonly FaultKind[][] = [
       ...(clusterFreeAt <= now ? [[...clusterFaults]] : []),
@@ -94,14 +109,22 @@ export function drawStorm(random: SeededRandom, lengthMs: number): Step[] {
   }
 }
 
+/** The last fault of a storm, which hits everybody. */
+function drawFinal(random: SeededRandom, afterMs: number): Step {
+  const kind = pick(random, finalFaults);
+  const forMs = between(random, MIN_FINAL_MS, MAX_FINAL_MS);
+  return { kind, afterMs, forMs, zone: 0, member: random.below(64), which: random.next() };
+}
+
 function lengthOf(kind: FaultKind, random: SeededRandom): number {
-  const most =
-    kind === "black-hole-all" || kind === "refuse-all"
-      ? MAX_CUT_MS
-      : kind === "lose-majority"
-        ? MAX_MAJORITY_MS
-        : MAX_FAULT_MS;
-  return 500 + random.below(most - 500);
+  if (kind === "black-hole-all" || kind === "refuse-all") return between(random, MIN_FAULT_MS, MAX_CUT_MS);
+  if (kind === "lose-majority") return between(random, MIN_FAULT_MS, MAX_MAJORITY_MS);
+  const isHole = kind.startsWith("black-hole") || kind === "tarpit";
+  return between(random, isHole ? MIN_HOLE_MS : MIN_FAULT_MS, isHole ? MIN_HOLE_MS + 4_000 : MAX_FAULT_MS);
+}
+
+function between(random: SeededRandom, least: number, most: number): number {
+  return least + random.below(most - least);
 }
 
 function pick<T>(random: SeededRandom, from: readonly T[]): T {

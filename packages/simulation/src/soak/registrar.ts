@@ -30,7 +30,7 @@ export class Registrar {
   endedAt = Number.POSITIVE_INFINITY;
   #wasRegistered = false;
   #wrongSince = Number.POSITIVE_INFINITY;
-  readonly #party: Party;
+  readonly party: Party;
   readonly #oracle: Oracle;
   readonly #ledger: Ledger;
 
@@ -42,9 +42,9 @@ export class Registrar {
     this.#oracle = oracle;
     this.#ledger = ledger;
     const check = new RequestCheck(name, ledger, (_, lease) => this.leases.add(lease));
-    this.#party = new Party(zone, (request) => check.see(request));
+    this.party = new Party(zone, (request) => check.see(request));
     const options = { ...wish, ttlSeconds: TTL_SECONDS, closeTimeoutMs: 3_000 };
-    this.registration = startRegistration(this.#party.client, options);
+    this.registration = startRegistration(this.party.client, options);
     this.registration.subscribe((state) => this.#enter(state));
   }
 
@@ -70,7 +70,7 @@ export class Registrar {
 
   async crash(): Promise<void> {
     this.endedAt = this.#ledger.now;
-    await this.#party.crash();
+    await this.party.crash();
   }
 
   async close(): Promise<void> {
@@ -79,7 +79,7 @@ export class Registrar {
     this.#ledger.note(this.name, `closed, ${confirmed ? "confirmed" : "not confirmed"}`);
     const tookMs = this.#ledger.now - this.endedAt;
     if (tookMs > 4_000) this.#blame("R9 late close", `close() took ${tookMs} ms`);
-    await this.#party.client.close();
+    await this.party.client.close();
     if (!confirmed) return;
     await this.#oracle.catchUp().catch(() => {});
     if (this.mine) this.#blame("R9 orphan", "close() is confirmed, and the key is still there");

@@ -103,7 +103,7 @@ export class Soak {
   /** Measures how long it takes until those who watch through `endpoint` have another stream. */
   expectReplaced(endpoint: string, latency: Latency, withinMs: number): void {
     const since = this.ledger.now;
-    for (const { party } of this.followers) {
+    for (const { party } of [...this.followers, ...this.registrars]) {
       if (party.watchEndpoint !== endpoint) continue;
       party.onWatch = () => {
         party.onWatch = () => {};

@@ -3,10 +3,11 @@ import type { SeededRandom } from "@sd/testing";
 import type { Gateway } from "./gateway.js";
 import type { Oracle } from "./oracle.js";
 
-const WRITE_EVERY_MS = 50;
+const WRITE_EVERY_MS = 25;
 const COMPACT_EVERY_MS = 300;
-/** How far behind the newest revision it compacts, at most: hundreds of events or none. */
-const MAX_MARGIN = 200;
+/** How far behind the newest revision it compacts, for so many times: who was away may resume, or not. */
+const MARGINS = [0, 5, 50, 200];
+const SAME_MARGIN = 40;
 const KEYS = 12;
 
 /** What others write all the time, and the compaction that follows on their heels. Ends by `close()`. */
@@ -19,6 +20,9 @@ export class Traffic {
   readonly #abort = new AbortController();
   readonly #runs: readonly Promise<void>[];
   compactions = 0;
+  #compacted = 0;
+  #margin = 0;
+  #rounds = 0;
   #written = 0;
 
   constructor(
@@ -58,8 +62,13 @@ export class Traffic {
   }
 
   async #compact(): Promise<void> {
+    if (this.#rounds % SAME_MARGIN === 0) this.#margin = MARGINS[this.#random.below(MARGINS.length)] ?? 0;
+    this.#rounds += 1;
     // What the oracle has not heard of stays.
-    await this.#gateway.compact(this.#oracle.revision - this.#random.below(MAX_MARGIN));
+    const revision = this.#oracle.revision - this.#margin;
+    if (revision <= this.#compacted) return;
+    await this.#gateway.compact(revision);
+    this.#compacted = revision;
     this.compactions += 1;
   }
 
