@@ -88,3 +88,5 @@ function print(lines: readonly string[]): void {
 }
 
 await runCommand(main);
+// A watcher of etcd3 goes on after its client was closed, and would keep the process for ever.
+process.exit();

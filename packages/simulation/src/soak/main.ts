@@ -42,7 +42,8 @@ async function main(): Promise<number> {
   const newest = newestEtcd();
   const result = await run(newest, { minutes, seed, members: whole("members", flags.members) });
   if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(result, undefined, 2)}\n`);
-  print([...result.violations, "", ...table(result)]);
+  if (result.violations.length > 0) print([`again: npm run soak -- --minutes ${minutes} --seed ${seed}`]);
+  print(["", ...table(result)]);
   return result.violations.length === 0 ? 0 : 1;
 }
 
@@ -65,6 +66,7 @@ async function run(
   using ledger = new Ledger(clock);
   const collectGarbage = garbageCollection();
   const samples: Sample[] = [];
+  let told = 0;
   await using site = await Site.start(binary, members, seed);
   const soak = new Soak(site, clock, ledger, seed);
   await sleep(clock, START_MS);
@@ -73,7 +75,8 @@ async function run(
     await soak.storm(STORM_MS);
     await soak.settle();
     samples.push(measure(clock.now(), collectGarbage));
-    print([progress(ledger, samples)]);
+    print([...ledger.told.slice(told), progress(ledger, samples)]);
+    told = ledger.told.length;
   } while (clock.now() < minutes * 60_000);
   await soak.close();
   return figures({ etcd: name, seed, members, ledger, soak, samples });
