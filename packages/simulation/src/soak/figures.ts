@@ -61,6 +61,8 @@ export function figures({ etcd, seed, members, ledger, soak, samples }: Seen) {
     heapFirst: mib(samples[0]?.heap ?? 0),
     heapLast: mib(samples.at(-1)?.heap ?? 0),
     heapPerHour: mib(hourly(samples, ({ heap }) => heap)),
+    externalFirst: mib(samples[0]?.external ?? 0),
+    externalLast: mib(samples.at(-1)?.external ?? 0),
     handles: samples.map(({ handles }) => handles),
     listeners: samples.map(({ listeners }) => listeners),
     violations: ledger.told,
@@ -106,6 +108,7 @@ export function table(all: Figures): string[] {
     ["change seen, under faults", times(all.stormDelay)],
     ["RSS", `${all.rssFirst} to ${all.rssLast} MiB, ${all.rssPerHour} MiB an hour`],
     ["heap after gc", `${all.heapFirst} to ${all.heapLast} MiB, ${all.heapPerHour} MiB an hour`],
+    ["outside of the heap", `${all.externalFirst} to ${all.externalLast} MiB`],
     ["handles", spread(all.handles)],
     ["listeners", spread(all.listeners)],
     [

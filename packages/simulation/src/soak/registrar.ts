@@ -119,9 +119,10 @@ export class Registrar {
     this.#ledger.totals.registrations += 1;
     this.#ledger.note(this.name, describe(state));
     if (state.status !== "registered") return;
-    this.#wasRegistered = true;
     const { revision, leaseId } = state;
     this.#oracle.when(revision, () => {
+      // Not before: what it has just written was written by one that was not registered.
+      this.#wasRegistered = true;
       const isWritten = this.#oracle.life
         .of(this.key)
         .some(({ type, kv }) => type === "put" && kv.modRevision === revision && kv.lease === leaseId);

@@ -7,6 +7,8 @@ export interface Sample {
   readonly atMs: number;
   readonly rss: number;
   readonly heap: number;
+  /** Outside of V8's heap, but known to it: buffers above all. */
+  readonly external: number;
   /** Sockets, pipes, timers and what else keeps Node busy. */
   readonly handles: number;
   readonly listeners: number;
@@ -15,10 +17,10 @@ export interface Sample {
 /** Measures after a full garbage collection. */
 export function measure(atMs: number, collectGarbage: () => void): Sample {
   collectGarbage();
-  const { rss, heapUsed } = process.memoryUsage();
+  const { rss, heapUsed, external } = process.memoryUsage();
   const handles = process.getActiveResourcesInfo().length;
   const listeners = process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0);
-  return { atMs, rss, heap: heapUsed, handles, listeners };
+  return { atMs, rss, heap: heapUsed, external, handles, listeners };
 }
 
 /** V8's garbage collection, which Node only shows when asked to. */

@@ -3,6 +3,9 @@ import { EtcdCluster, FaultProxy, SeededRandom } from "@sd/testing";
 /** So many places have a way to etcd of their own, each with a proxy before each member. */
 export const ZONES = 4;
 
+/** A member of a cluster that has just lost its leader, on a machine with other work, takes its time. */
+const START_MS = 90_000;
+
 /** One place's ways to the members, in the order of the members. */
 export interface Zone {
   readonly name: string;
@@ -21,7 +24,7 @@ export class Site {
   }
 
   static async start(binary: string, members: number, seed: number): Promise<Site> {
-    const cluster = await EtcdCluster.start({ binary, members });
+    const cluster = await EtcdCluster.start({ binary, members, startTimeoutMs: START_MS });
     const zones: Zone[] = [];
     for (let zone = 0; zone < ZONES; zone += 1) {
       const proxies = await Promise.all(
