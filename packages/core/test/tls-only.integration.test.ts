@@ -56,8 +56,10 @@ describe("the etcd3 transport, with https", () => {
       );
       await new Promise((resolve) => setTimeout(resolve, 300));
     }
-    expect(heard.length).toBeGreaterThan(1);
-    for (const bytes of heard) {
+    // One that was given up before it could speak has said nothing.
+    const said = heard.filter(({ length }) => length > 0);
+    expect(said.length).toBeGreaterThan(1);
+    for (const bytes of said) {
       expect(bytes[0]).toBe(TLS_HANDSHAKE);
       expect(bytes.includes("s3cret")).toBe(false);
       expect(bytes.includes("PRI * HTTP/2.0")).toBe(false);
