@@ -11,7 +11,11 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../", import.meta.url));
 export const documentPath = join(root, "docs/reliability.md");
 
-/** What a suite begins with says which etcd it runs on. */
+/**
+ * What a suite begins with says which etcd it runs on.
+ *
+ * @type {readonly (readonly [RegExp, string])[]}
+ */
 const suites = [
   [/newest\(\)|etcdBinaries\(\)\.slice\(-1\)/, "newest"],
   [/oldestAndNewestEtcd\(\)/, "oldest and newest"],
@@ -50,10 +54,15 @@ export function assertions() {
   );
 }
 
+/**
+ * @param {string} folder
+ * @returns {Assertion[]}
+ */
 function filesOf(folder) {
+  /** @type {string[]} */
   let names = [];
   try {
-    names = readdirSync(folder, { recursive: true });
+    names = readdirSync(folder, { recursive: true, encoding: "utf8" });
   } catch {
     return [];
   }
@@ -69,6 +78,8 @@ function filesOf(folder) {
 /**
  * The document with the tests of each row in its last column.
  *
+ * @param {string} document
+ * @param {readonly Assertion[]} found
  * @throws Error if a row has no test, or tests have no row.
  */
 export function withTests(document, found) {
@@ -85,7 +96,9 @@ export function withTests(document, found) {
   return text;
 }
 
+/** @param {readonly Assertion[]} found */
 function cellsOf(found) {
+  /** @type {Map<string, Set<string>>} */
   const byFile = new Map();
   for (const { file, etcd } of found) byFile.set(file, new Set([...(byFile.get(file) ?? []), etcd]));
   return [...byFile]

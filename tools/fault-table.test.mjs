@@ -2,6 +2,10 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { assertions, assertionsOf, documentPath, withTests } from "./fault-table.mjs";
 
+/**
+ * @param {number} from
+ * @param {number} to
+ */
 const range = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
 /** The rows of the matrix: servers, clusters, clients, networks, data, access, limits, hostile data. */
 const matrix = [
