@@ -25,8 +25,8 @@ export default defineConfig({
           include: ["{packages,apps}/*/test/**/*.integration.test.ts", "tools/*.integration.test.mjs"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          // Real processes and real time: two files at once is what two cores bear.
-          maxWorkers: 2,
+          // Real processes and real time, most of which is waiting: three files at once is what two cores bear.
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },

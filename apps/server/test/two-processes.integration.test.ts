@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import {
   EtcdProcess,
-  etcdBinaries,
   eventually,
   FaultProxy,
   leakCheck,
   type NodeChild,
+  oldestAndNewestEtcd,
   startNode,
 } from "@sd/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -17,7 +17,7 @@ const client = fileURLToPath(new URL("../../client/dist/main.js", import.meta.ur
 const TTL = 5;
 const stamp = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} I \| /;
 
-describe.each(etcdBinaries())("the two documented processes, on $name", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("the two documented processes, on $name", ({ binary }) => {
   let etcd: EtcdProcess;
   let leaks: ReturnType<typeof leakCheck>;
   let endpoint = "";

@@ -16,7 +16,7 @@ export { Lease, type LeaseState, type Renewal, type Revocation, type RevokeOptio
 export { type GrantOptions, Leases, type RecoverOptions } from "./lease/leases.js";
 export { inRange, type KeyRange, prefixRange } from "./watch/key-range.js";
 export { Reflector, type ReflectorOptions, type ReflectorState } from "./watch/reflector.js";
-export type { Position, Store } from "./watch/store.js";
+export type { Draft, Position, Store } from "./watch/store.js";
 export { type Gap, Watch, type WatchCarrier, type WatchSink } from "./watch/watch.js";
 export { WatchHub } from "./watch/watch-hub.js";
 

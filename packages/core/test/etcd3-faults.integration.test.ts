@@ -1,6 +1,13 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { connect as connectTcp, type Socket } from "node:net";
-import { EtcdProcess, etcdBinaries, eventually, FaultProxy, fixedRandom, leakCheck } from "@sd/testing";
+import {
+  EtcdProcess,
+  eventually,
+  FaultProxy,
+  fixedRandom,
+  leakCheck,
+  oldestAndNewestEtcd,
+} from "@sd/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createEtcd3Transport } from "../src/etcd/etcd3/etcd3-transport.js";
 import type { Etcd3TransportOptions } from "../src/etcd/etcd3/options.js";
@@ -17,7 +24,7 @@ async function timed<T>(work: Promise<T>): Promise<{ readonly ms: number; readon
   return { ms: performance.now() - start, outcome };
 }
 
-describe.each(etcdBinaries())("the etcd3 transport, when a member fails, on $name", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("the etcd3 transport, when a member fails, on $name", ({ binary }) => {
   let bad: EtcdProcess;
   let good: EtcdProcess;
   let proxy: FaultProxy;

@@ -1,4 +1,10 @@
-import { type Certificate, CertificateAuthority, EtcdProcess, etcdBinaries, eventually } from "@sd/testing";
+import {
+  type Certificate,
+  CertificateAuthority,
+  EtcdProcess,
+  eventually,
+  oldestAndNewestEtcd,
+} from "@sd/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient } from "../src/client.js";
 import { createEtcd3Transport } from "../src/etcd/etcd3/etcd3-transport.js";
@@ -13,68 +19,71 @@ import type { Store } from "../src/watch/store.js";
 const key = new TextEncoder().encode("/k");
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-describe.each(etcdBinaries())("the etcd3 transport, with etcd's authentication, on $name", ({ binary }) => {
-  /** etcd counts in whole seconds and looks once in each: after five, a token of three is gone for sure. */
-  const EXPIRY_MS = 5_200;
-  let etcd: EtcdProcess;
-  let transport: EtcdTransport;
+describe.each(oldestAndNewestEtcd())(
+  "the etcd3 transport, with etcd's authentication, on $name",
+  ({ binary }) => {
+    /** etcd counts in whole seconds and looks once in each: after five, a token of three is gone for sure. */
+    const EXPIRY_MS = 5_200;
+    let etcd: EtcdProcess;
+    let transport: EtcdTransport;
 
-  beforeAll(async () => {
-    etcd = await EtcdProcess.start({ binary, args: ["--auth-token-ttl=3"] });
-    const auth = { username: "root", password: "s3cret" };
-    transport = createEtcd3Transport({ endpoints: etcd.endpoint, auth });
-  });
-  afterAll(async () => {
-    await transport.close();
-    await etcd[Symbol.asyncDispose]();
-  });
+    beforeAll(async () => {
+      etcd = await EtcdProcess.start({ binary, args: ["--auth-token-ttl=3"] });
+      const auth = { username: "root", password: "s3cret" };
+      transport = createEtcd3Transport({ endpoints: etcd.endpoint, auth });
+    });
+    afterAll(async () => {
+      await transport.close();
+      await etcd[Symbol.asyncDispose]();
+    });
 
-  it("goes on without a token while it is off, and authenticates once it is on (R18, F51)", async () => {
-    await transport.range({ key });
-    await etcd.enableAuth({ users: { root: { password: "s3cret" } } });
-    await transport.range({ key });
-  });
+    it("goes on without a token while it is off, and authenticates once it is on (R18, F51)", async () => {
+      await transport.range({ key });
+      await etcd.enableAuth({ users: { root: { password: "s3cret" } } });
+      await transport.range({ key });
+    });
 
-  it("refuses whoever has no or wrong credentials, as an operator's case", async () => {
-    const auth = { username: "root", password: "wr0ng" };
-    for (const options of [{}, { auth }]) {
-      const other = createEtcd3Transport({ endpoints: etcd.endpoint, ...options });
-      const error = await other.range({ key }).catch((reason: unknown) => reason);
-      await other.close();
-      expect(error).toMatchObject({ code: "SD_PERMISSION" });
-      expect(failureOf(error)).toBe("auth");
-      expect(String((error as Error).stack)).not.toContain("wr0ng");
-    }
-  });
+    it("refuses whoever has no or wrong credentials, as an operator's case", async () => {
+      const auth = { username: "root", password: "wr0ng" };
+      for (const options of [{}, { auth }]) {
+        const other = createEtcd3Transport({ endpoints: etcd.endpoint, ...options });
+        const error = await other.range({ key }).catch((reason: unknown) => reason);
+        await other.close();
+        expect(error).toMatchObject({ code: "SD_PERMISSION" });
+        expect(failureOf(error)).toBe("auth");
+        expect(String((error as Error).stack)).not.toContain("wr0ng");
+      }
+    });
 
-  it("replaces an expired token behind the back of its callers (F50)", async () => {
-    await transport.range({ key });
-    await pause(EXPIRY_MS);
-    const answers = await Promise.all(Array.from({ length: 50 }, () => transport.range({ key })));
-    expect(answers).toHaveLength(50);
-  });
+    it("replaces an expired token behind the back of its callers (F50)", async () => {
+      await transport.range({ key });
+      await pause(EXPIRY_MS);
+      const answers = await Promise.all(Array.from({ length: 50 }, () => transport.range({ key })));
+      expect(answers).toHaveLength(50);
+    });
 
-  it("serves a further watch although the token of the open stream has expired (R18)", async () => {
-    const auth = { username: "root", password: "s3cret" };
-    await using client = createClient({ endpoints: etcd.endpoint, auth });
-    const store: Store = {
-      size: 0,
-      revisionOf: () => undefined,
-      replace() {},
-      apply: () => true,
-      bookmark() {},
-    };
-    const reflect = (prefix: string) =>
-      new Reflector(client, { range: prefixRange(Buffer.from(prefix)), store });
-    await using first = reflect("/one/");
-    await eventually(() => first.state.status === "live");
-    await pause(EXPIRY_MS);
-    await using second = reflect("/two/");
-    await eventually(() => second.state.status === "live" && first.state.status === "live");
-  });
-});
+    it("serves a further watch although the token of the open stream has expired (R18)", async () => {
+      const auth = { username: "root", password: "s3cret" };
+      await using client = createClient({ endpoints: etcd.endpoint, auth });
+      const store: Store = {
+        size: 0,
+        revisionOf: () => undefined,
+        replace() {},
+        apply: () => true,
+        bookmark() {},
+      };
+      const reflect = (prefix: string) =>
+        new Reflector(client, { range: prefixRange(Buffer.from(prefix)), store });
+      await using first = reflect("/one/");
+      await eventually(() => first.state.status === "live");
+      await pause(EXPIRY_MS);
+      await using second = reflect("/two/");
+      await eventually(() => second.state.status === "live" && first.state.status === "live");
+    });
+  },
+);
 
-describe.each(etcdBinaries())("the etcd3 transport, with TLS, on $name", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("the etcd3 transport, with TLS, on $name", ({ binary }) => {
   let authority: CertificateAuthority;
   let stranger: CertificateAuthority;
   let client: Certificate;

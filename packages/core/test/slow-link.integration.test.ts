@@ -1,4 +1,4 @@
-import { EtcdProcess, etcdBinaries, eventually, FaultProxy, leakCheck } from "@sd/testing";
+import { EtcdProcess, eventually, FaultProxy, leakCheck, oldestAndNewestEtcd } from "@sd/testing";
 import { describe, expect, it } from "vitest";
 import { createClient, type EtcdClient, prefixRange, Reflector } from "../src/index.js";
 import { RecordingStore } from "./recorders.js";
@@ -9,7 +9,7 @@ const EVENTS = 800;
 /** They come round, so that a list is much less than the backlog. */
 const KEYS = 50;
 
-describe.each(etcdBinaries())("a reflector over a slow link, on $name", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("a reflector over a slow link, on $name", ({ binary }) => {
   it("gets past a backlog that takes longer than a stream may be silent, by listing", async () => {
     const leaks = leakCheck();
     {

@@ -1,4 +1,4 @@
-import { EtcdProcess, etcdBinaries, eventually, FaultProxy, leakCheck } from "@sd/testing";
+import { EtcdProcess, eventually, FaultProxy, leakCheck, oldestAndNewestEtcd } from "@sd/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import {
   createClient,
@@ -11,7 +11,7 @@ import {
 
 const BACKLOG = 5_000;
 
-describe.each(etcdBinaries())("a watch through a cut link, on $name", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("a watch through a cut link, on $name", ({ binary }) => {
   let etcd: EtcdProcess;
   let proxy: FaultProxy;
   let leaks: ReturnType<typeof leakCheck>;

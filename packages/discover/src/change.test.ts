@@ -6,7 +6,7 @@ interface Item extends Keyed {
   readonly version: number;
 }
 
-const item = (key: string, version: number): Item => ({ key, version });
+const item = (key: string, version: number): Item => ({ key, version, modRevision: version });
 const added = (key: string, version = 1): Change<Item> => ({ type: "added", instance: item(key, version) });
 const updated = (key: string, from: number, to: number): Change<Item> => ({
   type: "updated",

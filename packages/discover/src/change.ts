@@ -11,6 +11,8 @@ export type Change<T> =
 export interface Keyed {
   /** The key in etcd, as text. */
   readonly key: string;
+  /** The revision of the last write to it. */
+  readonly modRevision: number;
 }
 
 /** What has happened to a key since its reader has read of it. */

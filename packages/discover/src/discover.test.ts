@@ -62,7 +62,7 @@ describe("discover()", () => {
       await bench.clock.settle();
       const [instance] = discovery.snapshot.instances;
       expect(instance).toMatchObject({ service, id: "constructor" });
-      expect(Object.getPrototypeOf(instance?.metadata)).toBeNull();
+      expect(instance?.metadata["valueOf"]).toBe(undefined);
       expect(Object.entries(instance?.metadata ?? {})).toEqual([
         ["__proto__", "x"],
         ["toString", "y"],

@@ -1,37 +1,23 @@
 import {
-  DEFAULT_WEIGHT,
-  decodeUtf8,
   defaultFormat,
   type EtcdClient,
   type Format,
   type Instance,
   invalidArgument,
-  type KeyValue,
-  parseAddress,
-  parseInstanceKey,
   requireOptions,
   servicePrefix,
 } from "@sd/core";
-import type { Keyed } from "./change.js";
 import { Discovery } from "./discovery.js";
 import { checkTimeout, type DiscoveryOptions, type WaitOptions } from "./options.js";
+import { type Balancer, balancer } from "./picker.js";
+import { type Entry, instanceReader, readEntry } from "./read-entry.js";
 
 export interface DiscoverOptions extends DiscoveryOptions {
   readonly service: string;
   /** How instances are read. Default: `host:port`, or a JSON object. */
   readonly format?: Format | undefined;
-}
-
-/** One key and its value, as etcd holds them. */
-export interface Entry extends Keyed {
-  /** As UTF-8; bytes that are not show as replacement characters. */
-  readonly value: string;
-  /** A copy of its own. */
-  readonly valueBytes: Uint8Array;
-  /** 0n: the key has no lease, and will not go by itself. */
-  readonly leaseId: bigint;
-  readonly createRevision: number;
-  readonly modRevision: number;
+  /** How instances are picked. Default `round-robin`. */
+  readonly balancer?: Balancer | undefined;
 }
 
 /** The instances of one service. */
@@ -72,11 +58,12 @@ export function discoverPrefix(
  */
 export function startDiscovery(client: EtcdClient, options: DiscoverOptions): ServiceDiscovery {
   requireOptions("the options of a discovery", options);
-  const { service, format = defaultFormat } = options;
+  const { service, format = defaultFormat, balancer: name = "round-robin" } = options;
   const subject = {
     prefix: servicePrefix(service),
-    read: (kv: KeyValue) => readInstance(kv, format),
+    read: instanceReader(format),
     isPickable: ({ weight }: Instance) => weight > 0,
+    makePicker: balancer(name, ({ weight }: Instance) => weight),
   };
   return new Discovery(client, subject, options);
 }
@@ -91,43 +78,13 @@ export function startPrefixDiscovery(
   if (typeof prefix !== "string" || !prefix.isWellFormed() || !prefix.endsWith("/")) {
     throw invalidArgument("prefix", "text that ends with / (or /web would find /web-admin too)", prefix);
   }
-  return new Discovery(client, { prefix, read: readEntry }, options);
-}
-
-function readInstance(kv: KeyValue, format: Format): Instance {
-  const name = parseInstanceKey(kv.key);
-  if (!name)
-    throw invalidArgument("the key", "/<service>/<id>, percent-encoded", decodeUtf8(kv.key) ?? kv.key);
-  const { address, weight = DEFAULT_WEIGHT, version, zone, metadata } = format.read(kv.value);
-  return Object.freeze({
-    ...name,
-    ...parseAddress(address),
-    address,
-    weight,
-    version,
-    zone,
-    metadata: metadata ?? noMetadata,
-    key: Buffer.from(kv.key).toString(),
-    leaseId: kv.lease,
-    createRevision: kv.createRevision,
-    modRevision: kv.modRevision,
-  });
-}
-
-const noMetadata: Readonly<Record<string, string>> = Object.freeze(Object.create(null));
-
-function readEntry(kv: KeyValue): Entry {
-  const key = decodeUtf8(kv.key);
-  if (key === undefined) throw invalidArgument("the key", "UTF-8", kv.key);
-  return Object.freeze({
-    key,
-    value: Buffer.from(kv.value).toString(),
-    // What etcd sent is a view of the whole list, and would keep it alive.
-    valueBytes: new Uint8Array(kv.value),
-    leaseId: kv.lease,
-    createRevision: kv.createRevision,
-    modRevision: kv.modRevision,
-  });
+  const subject = {
+    prefix,
+    read: readEntry,
+    isPickable: () => true,
+    makePicker: balancer<Entry>("round-robin", () => 1),
+  };
+  return new Discovery(client, subject, options);
 }
 
 async function whenReady<D extends { ready(options: WaitOptions): Promise<void>; close(): Promise<void> }>(

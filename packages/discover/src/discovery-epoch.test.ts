@@ -62,6 +62,31 @@ describe("Discovery: of an etcd that lost its data", () => {
     expect(web.snapshot).toMatchObject({ epoch: 2, revision: 2 });
   });
 
+  it("shows nothing of the old epoch if only the end of a long list tells of the new one (D8)", async () => {
+    const ids = Array.from({ length: 1_100 }, (_, index) => `/web/${index + 1_000}`);
+    for (const id of ids) bench.memory.put(id, "h:1");
+    web = startDiscovery(bench.client, { service: "web" });
+    while (web.state.status !== "live") await bench.clock.settle();
+    expect(web.snapshot).toMatchObject({ revision: 1_101, epoch: 1 });
+    bench.disconnect();
+    bench.memory.wipe();
+    // The same keys at the same revisions, by chance; but the last two have changed places.
+    for (const id of [...ids.slice(0, -2), ...ids.slice(-2).reverse()]) bench.memory.put(id, "h:2");
+    for (let writes = 0; writes < 9; writes += 1) bench.memory.put("/other", "x");
+    bench.memory.compact(bench.memory.revision);
+    bench.memory.clearCalls();
+    bench.connect();
+    while (web.snapshot.epoch === 1) await bench.clock.advance(50);
+    expect(web.snapshot.instances).toHaveLength(1_100);
+    expect(new Set(web.snapshot.instances.map(({ address }) => address))).toEqual(new Set(["h:2"]));
+    expect(web.retained.size).toBe(0);
+    // The break was seen in the last slice, when the first two had been taken: they are read again.
+    expect(bench.memory.callsOf("range").map(({ request }) => request.limit)).toEqual([
+      ...[1_000, 10_000],
+      ...[1_000, 10_000],
+    ]);
+  });
+
   it("retains who is missing, marked, until they return (D11)", async () => {
     await begin();
     await wipe();
@@ -261,7 +286,7 @@ describe("A subscriber that never reads (D14)", () => {
     const queue = new ChangeQueue<Keyed>();
     const last = new Map<string, Keyed>();
     for (let index = 0; index < 1_000_000; index++) {
-      const instance = { key: `/web/${index % 1_000}` };
+      const instance = { key: `/web/${index % 1_000}`, modRevision: index };
       const previous = last.get(instance.key);
       queue.put(previous ? { type: "updated", instance, previous } : { type: "added", instance });
       last.set(instance.key, instance);

@@ -16,7 +16,7 @@ import {
 import { type Change, ChangeQueue, type Keyed } from "./change.js";
 import { InstanceStore, type ReadEntry } from "./instance-store.js";
 import { checkGrace, checkTimeout, type DiscoveryOptions, type WaitOptions } from "./options.js";
-import { RoundRobin } from "./picker.js";
+import type { MakePicker, Picker } from "./picker.js";
 import { Snapshot } from "./snapshot.js";
 
 /**
@@ -42,7 +42,8 @@ export interface Subject<T> {
   /** Ends with a slash. */
   readonly prefix: string;
   readonly read: ReadEntry<T>;
-  readonly isPickable?: (entry: T) => boolean;
+  readonly isPickable: (entry: T) => boolean;
+  readonly makePicker: MakePicker<T>;
 }
 
 /**
@@ -61,7 +62,8 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   readonly #store: InstanceStore<T>;
   readonly #reflector: Reflector;
   readonly #attachment: Disposable;
-  readonly #isPickable: ((entry: T) => boolean) | undefined;
+  readonly #isPickable: (entry: T) => boolean;
+  readonly #makePicker: MakePicker<T>;
   readonly #listeners = new Listeners<Parameters<ChangeListener<T>>>();
   readonly #ready = deferred<void>();
   #position: Position = { revision: 0, epoch: 1 };
@@ -70,21 +72,22 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   // instances.
   #instances: readonly T[] | undefined;
   #snapshot: Snapshot<T> | undefined;
-  #picker: RoundRobin<T>;
-  #isPickerFresh = false;
+  /** From the first pick on it follows every change. */
+  #picker: Picker<T> | undefined;
   readonly #graceMs: number;
   #graceTimer: Timer | undefined;
   #closed: Promise<void> | undefined;
 
   /** @internal see `startDiscovery()` */
-  constructor(client: EtcdClient, { prefix, read, isPickable }: Subject<T>, options: DiscoveryOptions = {}) {
+  constructor(client: EtcdClient, subject: Subject<T>, options: DiscoveryOptions = {}) {
+    const { prefix, read, isPickable, makePicker } = subject;
     const { graceMs, checkEveryMs, maxKeys, maxBytes } = options;
     this.#graceMs = checkGrace(graceMs);
     this.prefix = prefix;
     this.#client = client;
     this.#isPickable = isPickable;
+    this.#makePicker = makePicker;
     this.#changedAt = client.clock.now();
-    this.#picker = new RoundRobin<T>([], { name: prefix, known: 0 });
     this.#ready.promise.catch(() => {});
     this.#store = new InstanceStore(
       read,
@@ -159,21 +162,17 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   }
 
   /**
-   * Picks an instance: each in turn, but those of weight 0. Synchronous; goes on with what is known while
-   * etcd cannot be heard.
+   * Picks an instance, as the balancer says, but none of weight 0. Synchronous; goes on with what is known
+   * while etcd cannot be heard.
    *
    * @throws SdError `SD_NO_INSTANCE` if none is known, or all that are known have the weight 0; the message says
    *   which.
    */
   pick(): T {
-    if (!this.#isPickerFresh) {
-      const { instances } = this.snapshot;
-      const candidates = this.#isPickable ? instances.filter(this.#isPickable) : instances;
-      const subject = { name: this.prefix, known: instances.length };
-      this.#picker = new RoundRobin(candidates, subject, this.#picker);
-      this.#isPickerFresh = true;
-    }
-    return this.#picker.pick();
+    this.#picker ??= this.#newPicker();
+    const picked = this.#picker.take();
+    if (picked === undefined) throw this.#nothing();
+    return picked;
   }
 
   /**
@@ -255,7 +254,7 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
     if (changes.length === 0 && !isFirst) return;
     this.#changedAt = this.#client.clock.now();
     this.#instances = undefined;
-    this.#isPickerFresh = false;
+    if (this.#picker) for (const change of changes) this.#follow(this.#picker, change);
     this.#listeners.emit(changes, position);
   }
 
@@ -267,6 +266,27 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
       if (this.state.status === "live") this.#store.release(this.#position);
       else this.#startGrace();
     });
+  }
+
+  #newPicker(): Picker<T> {
+    const picker = this.#makePicker(this.#client.random);
+    for (const instance of this.#store.entries()) this.#follow(picker, { type: "added", instance });
+    return picker;
+  }
+
+  #follow(picker: Picker<T>, { type, instance }: Change<T>): void {
+    if (type !== "removed" && this.#isPickable(instance)) picker.put(instance);
+    else picker.delete(instance);
+  }
+
+  #nothing(): SdError {
+    const known = this.snapshot.instances.length;
+    return new SdError(
+      "SD_NO_INSTANCE",
+      known === 0
+        ? `no instance of ${this.prefix} is known`
+        : `no instance of ${this.prefix} can be picked: ${known} known, each of weight 0`,
+    );
   }
 
   /** A mailbox that is fed with every change, and ends with this discovery, whatever it still holds. */

@@ -3,7 +3,6 @@ export {
   type DiscoverOptions,
   discover,
   discoverPrefix,
-  type Entry,
   type PrefixDiscovery,
   type ServiceDiscovery,
   startDiscovery,
@@ -11,4 +10,6 @@ export {
 } from "./discover.js";
 export type { ChangeListener, Discovery, DiscoveryState } from "./discovery.js";
 export type { DiscoveryOptions, WaitOptions } from "./options.js";
+export type { Balancer } from "./picker.js";
+export type { Entry } from "./read-entry.js";
 export type { Snapshot } from "./snapshot.js";

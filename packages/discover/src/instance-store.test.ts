@@ -9,6 +9,7 @@ import { InstanceStore } from "./instance-store.js";
 interface Item {
   readonly key: string;
   readonly value: string;
+  readonly modRevision: number;
 }
 
 let calls: { readonly changes: readonly Change<Item>[]; readonly position: Position }[];
@@ -16,10 +17,10 @@ let store: InstanceStore<Item>;
 beforeEach(() => {
   calls = [];
   store = new InstanceStore<Item>(
-    ({ key, value }) => {
+    ({ key, value, modRevision }) => {
       const text = Buffer.from(value).toString();
       if (text === "bad") throw new Error("bad value");
-      return { key: Buffer.from(key).toString(), value: text };
+      return { key: Buffer.from(key).toString(), value: text, modRevision };
     },
     (changes, position) => calls.push({ changes, position }),
   );
@@ -55,16 +56,76 @@ describe("InstanceStore", () => {
     expect(last()).toEqual(["~/b", "+/d", "-/a"]);
     expect(calls.at(-1)?.changes.at(-1)).toEqual({
       type: "removed",
-      instance: { key: "/a", value: "1" },
+      instance: { key: "/a", value: "1", modRevision: 2 },
       revision: 9,
     });
+  });
+
+  it("shows nothing of a list that comes in parts before all of it is here (D1)", () => {
+    store.replace([kv("/a", "1", 2), kv("/b", "bad", 3), kv("/c", "1", 4)], at(4));
+    const broken = store.draft(at(8));
+    broken.take([kv("/a", "2", 8), kv("/x", "bad", 8)]);
+    const draft = store.draft(at(9));
+    draft.take([kv("/a", "1", 2), kv("/b", "2", 9)]);
+    draft.take([kv("/c", "bad", 8)]);
+    expect(store.entries().map(({ value }) => value)).toEqual(["1", "1"]);
+    expect([...store.rejected.keys()]).toEqual(["/b"]);
+    expect(calls).toHaveLength(1);
+    draft.replace();
+    expect(last()).toEqual(["+/b", "-/c"]);
+    expect(calls.at(-1)?.changes.at(-1), "gone since the write that cannot be read").toMatchObject({
+      revision: 8,
+    });
+    expect(calls.at(-1)?.position).toEqual(at(9));
+    expect([...store.rejected.keys()]).toEqual(["/c"]);
+  });
+
+  it("keeps what has not changed since the last list as it is, without reading it again", () => {
+    store.replace([kv("/a", "1", 2), kv("/b", "1", 3)], at(4));
+    const [before] = store.entries();
+    store.replace([kv("/a", "1", 2), kv("/b", "2", 5)], at(5));
+    expect(store.entries()[0]).toBe(before);
+    expect(last()).toEqual(["~/b"]);
   });
 
   it("reads everything anew in another epoch, where revisions may be equal by chance", () => {
     store.replace([kv("/a", "1", 2)], at(5));
     store.replace([kv("/a", "2", 2)], at(2, 2));
-    expect(store.entries()).toEqual([{ key: "/a", value: "2" }]);
+    expect(store.entries()).toEqual([{ key: "/a", value: "2", modRevision: 2 }]);
     expect(last()).toEqual(["~/a"]);
+  });
+
+  it("neither reads nor reports again what it has left out before, unless it changed (D13)", () => {
+    const heard: unknown[] = [];
+    const hear = (message: unknown): void => void heard.push((message as Item).key);
+    subscribe("sd:instance:rejected", hear);
+    store.replace([kv("/a", "bad", 2), kv("/b", "bad", 2)], at(2));
+    store.replace([kv("/a", "bad", 2), kv("/b", "bad", 3)], at(3));
+    unsubscribe("sd:instance:rejected", hear);
+    expect(heard).toEqual(["/a", "/b", "/b"]);
+    expect([store.size, store.revisionOf(Buffer.from("/a"))]).toEqual([2, 2]);
+  });
+
+  it("retains what is missing in a new epoch, through the drafts of later lists, until it is let go", () => {
+    const retaining = new InstanceStore<Item>(
+      ({ key, modRevision }) => ({ key: Buffer.from(key).toString(), value: "", modRevision }),
+      (changes, position) => calls.push({ changes, position }),
+      true,
+    );
+    const keys = (): string[] => retaining.entries().map(({ key }) => key);
+    retaining.replace([kv("/a", "1", 2), kv("/b", "1", 3), kv("/c", "1", 4)], at(9));
+    retaining.replace([kv("/b", "2", 3)], at(3, 2));
+    expect([last(), keys(), retaining.size]).toEqual([["~/b"], ["/b", "/a", "/c"], 1]);
+    expect(retaining.revisionOf(Buffer.from("/a"))).toBe(undefined);
+    // Of another epoch, and so not the same, though its revision is.
+    retaining.replace([kv("/a", "3", 2), kv("/b", "2", 3)], at(5, 2));
+    expect([last(), [...retaining.retained]]).toEqual([["~/a"], ["/c"]]);
+    const draft = retaining.draft(at(6, 2));
+    draft.take([kv("/a", "3", 2), kv("/b", "2", 3)]);
+    retaining.release(at(5, 2));
+    expect(last()).toEqual(["-/c"]);
+    draft.replace();
+    expect([last(), keys(), retaining.retained.size]).toEqual([[], ["/a", "/b"], 0]);
   });
 
   it("leaves out what cannot be read, and nothing else (D13)", () => {
@@ -97,9 +158,9 @@ describe("InstanceStore", () => {
     const order: string[] = [];
     const hear = (message: unknown): void => void order.push(`rejected ${(message as Item).key}`);
     const telling = new InstanceStore<Item>(
-      ({ key, value }) => {
+      ({ key, value, modRevision }) => {
         if (value.length === 0) throw new Error("empty");
-        return { key: Buffer.from(key).toString(), value: "" };
+        return { key: Buffer.from(key).toString(), value: "", modRevision };
       },
       (changes) => order.push(changes.map(shortChange).join()),
     );

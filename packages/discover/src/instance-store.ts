@@ -1,6 +1,6 @@
 import {
+  type Draft,
   decodeUtf8,
-  escapeControl,
   type KeyValue,
   type Position,
   publish,
@@ -8,21 +8,28 @@ import {
   type WatchEvent,
 } from "@sd/core";
 import type { Change, Keyed } from "./change.js";
+import { keyId, printableKey, type Rejection } from "./rejection.js";
 
-/** Makes an entry from what etcd holds. @throws if the value or the key cannot be read. */
-export type ReadEntry<T> = (kv: KeyValue) => T;
+/** Makes an entry from what etcd holds; `key` is its key as text. @throws if the value or the key cannot be read. */
+export type ReadEntry<T> = (kv: KeyValue, key: string | undefined) => T;
 
-/** A key that is left out. */
-interface Rejection {
-  /** See `printableKey()`. */
-  readonly key: string;
-  readonly modRevision: number;
-  readonly error: unknown;
-}
+/** All keys of a prefix: those that can be read, those that cannot, and which of these are not told yet. */
+class Content<T extends Keyed> {
+  readonly held = new Map<string, T>();
+  /** Of those that are held, which etcd does not hold: they are of the epoch before. */
+  readonly retained = new Set<string>();
+  readonly rejected = new Map<string, Rejection>();
+  unreported: Rejection[] = [];
 
-interface Held<T> {
-  readonly modRevision: number;
-  readonly entry: T;
+  has(id: string): boolean {
+    return this.held.has(id) || this.rejected.has(id);
+  }
+
+  /** Of what etcd holds. */
+  revisionOf(id: string): number | undefined {
+    if (this.retained.size > 0 && this.retained.has(id)) return undefined;
+    return (this.held.get(id) ?? this.rejected.get(id))?.modRevision;
+  }
 }
 
 /**
@@ -35,13 +42,8 @@ interface Held<T> {
 export class InstanceStore<T extends Keyed> implements Store {
   readonly #read: ReadEntry<T>;
   readonly #onChanges: (changes: readonly Change<T>[], position: Position) => void;
-  readonly #held = new Map<string, Held<T>>();
-  readonly #rejected = new Map<string, Rejection>();
-  /** Not reported yet. */
-  readonly #unreported: Rejection[] = [];
   readonly #retains: boolean;
-  /** Of those that are held, which etcd does not hold: they are of the epoch before. */
-  readonly #retained = new Set<string>();
+  #content = new Content<T>();
   #epoch = 1;
 
   /** @param retains whether what is missing in a new epoch stays until `release()`. */
@@ -56,53 +58,68 @@ export class InstanceStore<T extends Keyed> implements Store {
   }
 
   get size(): number {
-    return this.#held.size - this.#retained.size + this.#rejected.size;
+    const { held, retained, rejected } = this.#content;
+    return held.size - retained.size + rejected.size;
   }
 
   /** The keys of entries of the epoch before that etcd does not hold now: a copy. */
   get retained(): ReadonlySet<string> {
-    return new Set(Array.from(this.#retained, (id) => (this.#held.get(id) as Held<T>).entry.key));
+    const { held, retained } = this.#content;
+    return new Set(Array.from(retained, (id) => (held.get(id) as T).key));
   }
 
   revisionOf(key: Uint8Array): number | undefined {
-    return this.#revisionOf(idOf(key));
+    return this.#content.revisionOf(keyId(key));
   }
 
   /** A new array of all entries. */
   entries(): T[] {
-    return Array.from(this.#held.values(), ({ entry }) => entry);
+    return Array.from(this.#content.held.values());
   }
 
   /** Why keys are left out, by `printableKey()`: a copy. */
   get rejected(): ReadonlyMap<string, unknown> {
-    return new Map(Array.from(this.#rejected.values(), ({ key, error }) => [key, error]));
+    return new Map(Array.from(this.#content.rejected.values(), ({ key, error }) => [key, error]));
+  }
+
+  draft(position: Position): Draft {
+    const content = new Content<T>();
+    const isNewEpoch = position.epoch > this.#epoch;
+    // Revisions of another epoch may be equal by chance: everything is read anew.
+    const known = isNewEpoch ? new Content<T>() : this.#content;
+    return {
+      take: (kvs) => {
+        for (const kv of kvs) {
+          const id = keyId(kv.key);
+          if (known.revisionOf(id) === kv.modRevision) carryOver(id, known, content);
+          else {
+            const entry = this.#readInto(content, id, kv);
+            if (entry !== undefined) content.held.set(id, entry);
+          }
+        }
+      },
+      replace: () => {
+        retain(this.#content, content, isNewEpoch && this.#retains);
+        const changes = difference(this.#content, content, position.revision);
+        this.#content = content;
+        this.#epoch = position.epoch;
+        this.#tell(changes, position);
+      },
+    };
   }
 
   replace(kvs: readonly KeyValue[], position: Position): void {
-    const changes: Change<T>[] = [];
-    const isNewEpoch = position.epoch > this.#epoch;
-    const gone = new Set([...this.#held.keys(), ...this.#rejected.keys()]);
-    for (const kv of kvs) {
-      const id = idOf(kv.key);
-      gone.delete(id);
-      // Revisions of another epoch may be equal by chance.
-      if (isNewEpoch || this.#revisionOf(id) !== kv.modRevision) this.#put(id, kv, changes);
-    }
-    for (const id of gone) {
-      if (this.#retained.has(id)) continue;
-      if (isNewEpoch && this.#retains && this.#held.has(id)) this.#retained.add(id);
-      else this.#delete(id, position.revision, changes);
-    }
-    this.#epoch = position.epoch;
-    this.#tell(changes, position);
+    const draft = this.draft(position);
+    draft.take(kvs);
+    draft.replace();
   }
 
   apply(events: readonly WatchEvent[], position: Position): boolean {
     const changes: Change<T>[] = [];
     let isConsistent = true;
     for (const { type, kv } of events) {
-      const id = idOf(kv.key);
-      const known = this.#revisionOf(id);
+      const id = keyId(kv.key);
+      const known = this.#content.revisionOf(id);
       const isNews = type === "put" ? known === undefined || known < kv.modRevision : known !== undefined;
       if (!isNews) isConsistent = false;
       else if (type === "put") this.#put(id, kv, changes);
@@ -115,7 +132,7 @@ export class InstanceStore<T extends Keyed> implements Store {
   /** Lets go of what is retained. */
   release(position: Position): void {
     const changes: Change<T>[] = [];
-    for (const id of this.#retained) this.#delete(id, position.revision, changes);
+    for (const id of this.#content.retained) this.#delete(id, position.revision, changes);
     this.#tell(changes, position);
   }
 
@@ -123,13 +140,9 @@ export class InstanceStore<T extends Keyed> implements Store {
     this.#onChanges([], position);
   }
 
-  #revisionOf(id: string): number | undefined {
-    if (this.#retained.has(id)) return undefined;
-    return (this.#held.get(id) ?? this.#rejected.get(id))?.modRevision;
-  }
-
   #tell(changes: readonly Change<T>[], position: Position): void {
-    const rejections = this.#unreported.splice(0);
+    const rejections = this.#content.unreported;
+    if (rejections.length > 0) this.#content.unreported = [];
     this.#onChanges(changes, position);
     for (const { key, error } of rejections) {
       publish("sd:instance:rejected", () => ({ key, error }));
@@ -137,49 +150,86 @@ export class InstanceStore<T extends Keyed> implements Store {
   }
 
   #put(id: string, kv: KeyValue, changes: Change<T>[]): void {
-    let entry: T;
-    try {
-      entry = this.#read(kv);
-    } catch (error) {
-      this.#delete(id, kv.modRevision, changes);
-      const rejection = { key: printableKey(kv.key), modRevision: kv.modRevision, error };
-      this.#rejected.set(id, rejection);
-      this.#unreported.push(rejection);
+    const { held, rejected, retained } = this.#content;
+    const entry = this.#readInto(this.#content, id, kv);
+    if (entry === undefined) {
+      this.#forget(id, kv.modRevision, changes);
       return;
     }
-    const previous = this.#held.get(id)?.entry;
-    this.#rejected.delete(id);
-    this.#retained.delete(id);
-    this.#held.set(id, { modRevision: kv.modRevision, entry });
-    changes.push(
-      previous === undefined
-        ? { type: "added", instance: entry }
-        : { type: "updated", instance: entry, previous },
-    );
+    const previous = held.get(id);
+    if (rejected.size > 0) rejected.delete(id);
+    if (retained.size > 0) retained.delete(id);
+    held.set(id, entry);
+    changes.push(putChange(entry, previous));
   }
 
   #delete(id: string, revision: number, changes: Change<T>[]): void {
-    this.#rejected.delete(id);
-    this.#retained.delete(id);
-    const held = this.#held.get(id);
-    if (!held) return;
-    this.#held.delete(id);
-    changes.push({ type: "removed", instance: held.entry, revision });
+    this.#content.rejected.delete(id);
+    this.#forget(id, revision, changes);
+  }
+
+  #forget(id: string, revision: number, changes: Change<T>[]): void {
+    const { held, retained } = this.#content;
+    const instance = held.get(id);
+    if (instance === undefined) return;
+    held.delete(id);
+    retained.delete(id);
+    changes.push({ type: "removed", instance, revision });
+  }
+
+  /** The entry, or `undefined` if it cannot be read, which is noted. */
+  #readInto({ rejected, unreported }: Content<T>, id: string, kv: KeyValue): T | undefined {
+    try {
+      // Nearly every key is ASCII, and then its id is its text: one string less to keep for each entry.
+      return this.#read(kv, ascii.test(id) ? id : decodeUtf8(kv.key));
+    } catch (error) {
+      const rejection = { key: printableKey(kv.key), modRevision: kv.modRevision, error };
+      rejected.set(id, rejection);
+      unreported.push(rejection);
+      return undefined;
+    }
   }
 }
 
-/** One character for each byte: different bytes never become the same string, as they can in UTF-8. */
-function idOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
+const ascii = /^[ -~]*$/;
+
+/** What has not changed is kept as it is, and told of no more. */
+function carryOver<T extends Keyed>(id: string, { held, rejected }: Content<T>, next: Content<T>): void {
+  const entry = held.get(id);
+  if (entry !== undefined) next.held.set(id, entry);
+  else next.rejected.set(id, rejected.get(id) as Rejection);
 }
 
-/**
- * Shows a key as text on one line, different for different keys: as UTF-8, with control characters escaped
- * (`\u000a`) and backslashes doubled. Of a key that is not UTF-8, each byte above 0x7f is escaped (`\xff`).
- */
-function printableKey(key: Uint8Array): string {
-  const text = decodeUtf8(key)?.replaceAll("\\", "\\\\");
-  if (text !== undefined) return escapeControl(text);
-  const bytes = idOf(key).replaceAll("\\", "\\\\");
-  return escapeControl(bytes.replace(/[\x80-\xff]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16)}`));
+/** Keeps in `next` what has been retained and is still missing, and in a new epoch `all` that is missing. */
+function retain<T extends Keyed>({ held, retained }: Content<T>, next: Content<T>, all: boolean): void {
+  for (const id of all ? held.keys() : retained) {
+    if (next.has(id)) continue;
+    next.held.set(id, held.get(id) as T);
+    next.retained.add(id);
+  }
+}
+
+/** What leads from one content to another, of `revision`. */
+function difference<T extends Keyed>({ held }: Content<T>, next: Content<T>, revision: number): Change<T>[] {
+  // The first list: nothing has to be looked up.
+  if (held.size === 0) return Array.from(next.held.values(), (instance) => putChange(instance, undefined));
+  const changes: Change<T>[] = [];
+  let kept = 0;
+  for (const [id, instance] of next.held) {
+    const previous = held.get(id);
+    if (previous !== undefined) kept += 1;
+    if (previous !== instance) changes.push(putChange(instance, previous));
+  }
+  if (kept === held.size) return changes;
+  for (const [id, instance] of held) {
+    if (next.held.has(id)) continue;
+    // What can be read no more is gone since its last write.
+    const goneAt = next.rejected.get(id)?.modRevision ?? revision;
+    changes.push({ type: "removed", instance, revision: goneAt });
+  }
+  return changes;
+}
+
+function putChange<T>(instance: T, previous: T | undefined): Change<T> {
+  return previous === undefined ? { type: "added", instance } : { type: "updated", instance, previous };
 }

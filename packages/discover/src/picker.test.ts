@@ -1,55 +1,142 @@
+import type { Random } from "@sd/core";
+import { fixedRandom, SeededRandom } from "@sd/testing";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { RoundRobin } from "./picker.js";
+import { type Balancer, balancer, type Picker } from "./picker.js";
 
-const web = { name: "/web/", known: 4 };
-const times = <T>(count: number, make: () => T): T[] => Array.from({ length: count }, make);
+interface Item {
+  readonly key: string;
+  readonly modRevision: number;
+  readonly weight: number;
+}
 
-describe("RoundRobin", () => {
+const item = (key: string, weight = 1): Item => ({ key, weight, modRevision: 1 });
+const pickerOf = (
+  name: Balancer,
+  items: readonly Item[],
+  random: Random = new SeededRandom(1),
+): Picker<Item> => {
+  const picker = balancer<Item>(name, ({ weight }) => weight)(random);
+  for (const each of items) picker.put(each);
+  return picker;
+};
+const picks = (picker: Picker<Item>, count: number): string[] =>
+  Array.from({ length: count }, () => picker.take()?.key ?? "-");
+const sharesOf = (keys: readonly string[]): Record<string, number> => {
+  const shares: Record<string, number> = {};
+  for (const key of keys) shares[key] = (shares[key] ?? 0) + 1;
+  return shares;
+};
+const names: readonly Balancer[] = ["round-robin", "random", "weighted"];
+
+describe.each(names)("the picker %s", (name) => {
+  it("has nothing to pick of nothing", () => {
+    const picker = pickerOf(name, [item("a")]);
+    picker.delete(item("a"));
+    picker.delete(item("b"));
+    expect(picks(picker, 2)).toEqual(["-", "-"]);
+  });
+
+  it("picks those that are there, in their newest form, whoever comes and goes", () => {
+    const steps = fc.array(fc.tuple(fc.constantFrom(..."abcdef"), fc.nat({ max: 3 }), fc.nat({ max: 4 })));
+    fc.assert(
+      fc.property(steps, (list) => {
+        const picker = pickerOf(name, []);
+        const there = new Map<string, Item>();
+        for (const [key, weight, count] of list) {
+          const candidate = item(key, weight);
+          if (weight > 0) {
+            picker.put(candidate);
+            there.set(key, candidate);
+          } else {
+            picker.delete(candidate);
+            there.delete(key);
+          }
+          for (let i = 0; i < count; i++) {
+            const picked = picker.take();
+            expect(picked).toBe(there.get(picked?.key ?? ""));
+            expect(picked === undefined).toBe(there.size === 0);
+          }
+        }
+        // Each of them within a bounded number of picks: nobody is lost.
+        expect(new Set(picks(picker, name === "random" ? 500 : 40)).size).toBe(Math.max(1, there.size));
+      }),
+    );
+  });
+});
+
+describe("the picker round-robin", () => {
   it("picks each in turn", () => {
-    const picker = new RoundRobin(["a", "b", "c"], web);
-    expect(times(7, () => picker.pick()).join("")).toBe("abcabca");
+    const picker = pickerOf(
+      "round-robin",
+      ["a", "b", "c"].map((key) => item(key)),
+    );
+    expect(picks(picker, 7).join("")).toBe("abcabca");
   });
 
-  it.each([
-    { known: 0, says: "no instance of /web/ is known" },
-    { known: 2, says: "no instance of /web/ can be picked: 2 known, each of weight 0" },
-  ])("throws SD_NO_INSTANCE when there is nothing to pick of $known, and says so", ({ known, says }) => {
-    const picker = new RoundRobin([], { name: "/web/", known });
-    let error: unknown;
-    try {
-      picker.pick();
-    } catch (caught) {
-      error = caught;
+  it("lets nobody wait longer for those who leave", () => {
+    const picker = pickerOf(
+      "round-robin",
+      [..."abcdef"].map((key) => item(key)),
+    );
+    expect(picks(picker, 4).join("")).toBe("abcd");
+    picker.delete(item("c"));
+    expect(picks(picker, 2).sort().join("")).toBe("ef");
+    expect(picks(picker, 5).sort().join("")).toBe("abdef");
+  });
+
+  it("lets one that comes have its turn in the same round", () => {
+    const picker = pickerOf("round-robin", [item("a"), item("b")]);
+    picks(picker, 1);
+    picker.put(item("c"));
+    expect(picks(picker, 5).join("")).toBe("bcabc");
+  });
+});
+
+describe("the picker random", () => {
+  it("picks by its random numbers, all as likely", () => {
+    const items = [..."abcd"].map((key) => item(key, 5));
+    expect(picks(pickerOf("random", items, fixedRandom(0.999_999)), 2)).toEqual(["d", "d"]);
+    expect(picks(pickerOf("random", items, fixedRandom(0)), 2)).toEqual(["a", "a"]);
+    for (const share of Object.values(sharesOf(picks(pickerOf("random", items), 4_000)))) {
+      expect(Math.abs(share - 1_000)).toBeLessThan(120);
     }
-    expect(error).toMatchObject({ code: "SD_NO_INSTANCE", retryable: true, message: says });
+  });
+});
+
+describe("the picker weighted", () => {
+  it("gives each the share of its weight", () => {
+    const picker = pickerOf("weighted", [item("a", 5), item("b", 3), item("c", 3), item("d", 0.5)]);
+    expect(sharesOf(picks(picker, 230))).toEqual({ a: 100, b: 60, c: 60, d: 10 });
   });
 
-  it("goes on where its predecessor stood: a change before each pick favours nobody", () => {
-    const candidates = ["a", "b", "c", "d"];
-    const counts = new Map<string, number>();
-    let picker = new RoundRobin<string>(candidates, web);
-    for (let round = 0; round < 400; round++) {
-      const picked = picker.pick();
-      counts.set(picked, (counts.get(picked) ?? 0) + 1);
-      picker = new RoundRobin(candidates, web, picker);
-    }
-    expect([...counts.values()]).toEqual([100, 100, 100, 100]);
+  it("spreads the turns", () => {
+    const picker = pickerOf("weighted", [item("a", 5), item("b", 1), item("c", 1)]);
+    const order = picks(picker, 70).join("");
+    expect(order).not.toMatch(/a{4}|[bc]{3}/);
+    expect(order).not.toMatch(/b[^b]{9}|c[^c]{9}/);
   });
 
-  it("stays near fairness while one comes and goes", () => {
-    const counts = new Map<string, number>();
-    let picker: RoundRobin<string> | undefined;
-    for (let round = 0; round < 900; round++) {
-      picker = new RoundRobin<string>(round % 2 ? ["a", "b", "c"] : ["a", "b", "c", "x"], web, picker);
-      const picked = picker.pick();
-      counts.set(picked, (counts.get(picked) ?? 0) + 1);
-    }
-    for (const name of ["a", "b", "c"]) expect(counts.get(name) ?? 0).toBeGreaterThan(180);
+  it("gives the share of the new weight from the change on", () => {
+    const picker = pickerOf("weighted", [item("a", 1), item("b", 1)]);
+    picks(picker, 10);
+    picker.put(item("b", 9));
+    expect(sharesOf(picks(picker, 100))).toEqual({ a: 10, b: 90 });
   });
 
-  it("survives a shrinking below its place", () => {
-    const wide = new RoundRobin(["a", "b", "c"], web);
-    times(3, () => wide.pick());
-    expect(new RoundRobin(["a"], web, wide).pick()).toBe("a");
+  it("does not favour one that comes late, nor make it wait", () => {
+    const picker = pickerOf("weighted", [item("a", 1)]);
+    picks(picker, 1_000);
+    picker.put(item("b", 2));
+    const shares = sharesOf(picks(picker, 30));
+    expect(Math.abs((shares["b"] ?? 0) - 20)).toBeLessThanOrEqual(1);
+  });
+});
+
+describe("balancer()", () => {
+  it("refuses a name that it does not know", () => {
+    expect(() => balancer("fastest" as Balancer, () => 1)).toThrow(
+      'balancer must be round-robin, random or weighted, got "fastest"',
+    );
   });
 });

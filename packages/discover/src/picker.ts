@@ -1,44 +1,53 @@
-import { SdError } from "@sd/core";
+import { invalidArgument, type Random } from "@sd/core";
+import type { Keyed } from "./change.js";
+import { Turns } from "./turns.js";
+import { WeightedTurns } from "./weighted-turns.js";
 
-/** Chooses one of a fixed set: a value, replaced when the set changes. */
+/**
+ * How instances are picked; those of weight 0 never are.
+ *
+ * - `round-robin`: each in turn.
+ * - `random`: any, all as likely: for clients that are many and pick rarely.
+ * - `weighted`: each as often as its weight says, its turns spread as evenly as can be.
+ */
+export type Balancer = "round-robin" | "random" | "weighted";
+
+/** Chooses among candidates. It follows their changes, each at a cost that does not depend on their number. */
 export interface Picker<T> {
-  /** @throws SdError `SD_NO_INSTANCE` if there is nothing to pick. */
-  pick(): T;
+  /** Takes in a candidate, or the successor of one of the same key. */
+  put(candidate: T): void;
+  delete(candidate: T): void;
+  /** `undefined` if there is no candidate. */
+  take(): T | undefined;
 }
 
-/** What an error says there is nothing to pick of. */
-export interface PickerSubject {
-  readonly name: string;
-  /** How many are known, those that cannot be picked included. */
-  readonly known: number;
+/** What makes a picker. */
+export type MakePicker<T> = (random: Random) => Picker<T>;
+
+/** @throws SdError `SD_INVALID_ARGUMENT` for the name of no balancer. */
+export function balancer<T extends Keyed>(name: Balancer, weightOf: (candidate: T) => number): MakePicker<T> {
+  switch (name) {
+    case "round-robin":
+      return () => new Turns<T>();
+    case "random":
+      return (random) => new Chance<T>(random);
+    case "weighted":
+      return () => new WeightedTurns<T>(weightOf);
+    default:
+      throw invalidArgument("balancer", "round-robin, random or weighted", name);
+  }
 }
 
-/** Each in turn. A successor goes on where its predecessor stood, so that changes do not favour the first. */
-export class RoundRobin<T> implements Picker<T> {
-  readonly #candidates: readonly T[];
-  readonly #subject: PickerSubject;
-  #next: number;
+/** Any, all as likely. */
+class Chance<T extends Keyed> extends Turns<T> {
+  readonly #random: Random;
 
-  constructor(candidates: readonly T[], subject: PickerSubject, predecessor?: RoundRobin<T>) {
-    this.#candidates = candidates;
-    this.#subject = subject;
-    this.#next = predecessor ? predecessor.#next : 0;
+  constructor(random: Random) {
+    super();
+    this.#random = random;
   }
 
-  pick(): T {
-    if (this.#next >= this.#candidates.length) this.#next = 0;
-    const picked = this.#candidates[this.#next++];
-    if (picked === undefined) throw this.#nothing();
-    return picked;
-  }
-
-  #nothing(): SdError {
-    const { name, known } = this.#subject;
-    return new SdError(
-      "SD_NO_INSTANCE",
-      known === 0
-        ? `no instance of ${name} is known`
-        : `no instance of ${name} can be picked: ${known} known, each of weight 0`,
-    );
+  override take(): T | undefined {
+    return this.at(Math.floor(this.#random.next() * this.size));
   }
 }

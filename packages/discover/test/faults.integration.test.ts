@@ -1,5 +1,5 @@
 import { createClient } from "@sd/core";
-import { type EtcdBinary, etcdBinaries, recordChanges, startEtcd, type TestEtcd } from "@sd/testing";
+import { type EtcdBinary, oldestAndNewestEtcd, recordChanges, startEtcd, type TestEtcd } from "@sd/testing";
 import "@sd/testing/vitest";
 import { describe, expect, it } from "vitest";
 import { discover } from "../src/index.js";
@@ -28,12 +28,13 @@ const faults: Readonly<Record<string, (etcd: TestEtcd) => Promise<void> | void>>
 
 const memory: Pick<EtcdBinary, "name"> & Partial<EtcdBinary> = { name: "MemoryEtcd" };
 
-describe.each([memory, ...etcdBinaries()])("discovery on $name", ({ binary }) => {
+describe.each([memory, ...oldestAndNewestEtcd()])("discovery on $name", ({ binary }) => {
   it("converges to what etcd holds after every fault, and tells each change once and in order (D2, D3)", async () => {
     await using etcd = await startEtcd(binary === undefined ? {} : { binary });
     await using client = createClient({ endpoints: etcd.endpoints });
     for (const id of [0, 1, 2]) await etcd.put(`/web/${id}`, `localhost:800${id}`);
-    const web = await discover(client, { service: "web" });
+    // What a wiped etcd has lost is to go at once.
+    const web = await discover(client, { service: "web", graceMs: 0 });
     using recorded = recordChanges(web);
     let port = 9_000;
     for (const [name, fault] of Object.entries(faults)) {

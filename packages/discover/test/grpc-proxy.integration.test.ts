@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { createClient, type EtcdClient } from "@sd/core";
-import { EtcdProcess, etcdBinaries, eventually, leakCheck } from "@sd/testing";
+import { EtcdProcess, eventually, leakCheck, oldestAndNewestEtcd } from "@sd/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { discoverPrefix } from "../src/index.js";
 
-describe.each(etcdBinaries())("discovery behind the grpc-proxy of $name (F38)", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("discovery behind the grpc-proxy of $name (F38)", ({ binary }) => {
   let etcd: EtcdProcess;
   let proxy: ChildProcess;
   let client: EtcdClient;

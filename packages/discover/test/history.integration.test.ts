@@ -1,13 +1,20 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { setTimeout as pause } from "node:timers/promises";
 import { createClient, type EtcdClient, type Lease } from "@sd/core";
-import { EtcdProcess, etcdBinaries, eventually, FaultProxy, leakCheck, SeededRandom } from "@sd/testing";
+import {
+  EtcdProcess,
+  eventually,
+  FaultProxy,
+  leakCheck,
+  oldestAndNewestEtcd,
+  SeededRandom,
+} from "@sd/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { discoverPrefix, type PrefixDiscovery } from "../src/index.js";
 
 const PREFIX = "/x/";
 
-describe.each(etcdBinaries())("the history of $name, seen by a discovery", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("the history of $name, seen by a discovery", ({ binary }) => {
   let etcd: EtcdProcess;
   let proxy: FaultProxy;
   let client: EtcdClient;

@@ -1,9 +1,9 @@
 import { createClient, prefixRange, Reflector, type Store } from "@sd/core";
-import { EtcdCluster, type EtcdProcess, etcdBinaries, eventually } from "@sd/testing";
+import { EtcdCluster, type EtcdProcess, eventually, oldestAndNewestEtcd } from "@sd/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { registerKey } from "../src/index.js";
 
-describe.each(etcdBinaries())("a cluster of three, on $name", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("a cluster of three, on $name", ({ binary }) => {
   let cluster: EtcdCluster;
 
   beforeAll(async () => {

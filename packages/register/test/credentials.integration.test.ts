@@ -1,5 +1,5 @@
 import { createClient, failureOf } from "@sd/core";
-import { EtcdProcess, etcdBinaries, eventually, recordStates } from "@sd/testing";
+import { EtcdProcess, etcdBinaries, eventually, oldestAndNewestEtcd, recordStates } from "@sd/testing";
 import { describe, expect, it } from "vitest";
 import { type KeyRegistration, registerKey } from "../src/index.js";
 import { follow } from "./follow.js";
@@ -28,7 +28,7 @@ async function protectedEtcd(binary: string): Promise<EtcdProcess> {
 const asRoot = (etcd: EtcdProcess, command: string): Promise<string> =>
   etcd.ctl("--user=root:r00t", ...command.split(" "));
 
-describe.each(etcdBinaries())(
+describe.each(oldestAndNewestEtcd())(
   "a registration with credentials (R18) and no right but to its keys (R19), on $name",
   ({ binary }) => {
     it("F50 token expired, F51 switched off and on: stays registered through it all", async () => {

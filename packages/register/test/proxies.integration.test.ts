@@ -1,5 +1,12 @@
 import { createClient } from "@sd/core";
-import { EtcdProcess, etcdBinaries, eventually, FaultProxy, recordStates } from "@sd/testing";
+import {
+  EtcdProcess,
+  etcdBinaries,
+  eventually,
+  FaultProxy,
+  oldestAndNewestEtcd,
+  recordStates,
+} from "@sd/testing";
 import { describe, expect, it } from "vitest";
 import { type KeyRegistration, registerKey } from "../src/index.js";
 import { follow } from "./follow.js";
@@ -9,7 +16,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 const statusOf = ({ state }: KeyRegistration): string => state.status;
 const leaseOf = ({ state }: KeyRegistration) => (state.status === "registered" ? state.leaseId : undefined);
 
-describe.each(etcdBinaries())("F38 behind etcd's grpc-proxy, on $name", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("F38 behind etcd's grpc-proxy, on $name", ({ binary }) => {
   it("registers, watches, and comes back: after a revocation, and after etcd was dead for a TTL", async () => {
     await using etcd = await EtcdProcess.start({ binary });
     await using door = await grpcProxy(binary, etcd.endpoint);

@@ -1,11 +1,11 @@
 import { createClient, type EtcdClient } from "@sd/core";
-import { EtcdProcess, etcdBinaries, eventually, FaultProxy, leakCheck } from "@sd/testing";
+import { EtcdProcess, eventually, FaultProxy, leakCheck, oldestAndNewestEtcd } from "@sd/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { register, registerKey, startKeyRegistration } from "../src/index.js";
 
 const TTL = 5;
 
-describe.each(etcdBinaries())("registration on $name", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("registration on $name", ({ binary }) => {
   let etcd: EtcdProcess;
   let proxy: FaultProxy;
   let client: EtcdClient;

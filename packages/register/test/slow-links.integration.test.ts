@@ -1,5 +1,13 @@
 import { createClient } from "@sd/core";
-import { EtcdProcess, etcdBinaries, eventually, FaultProxy, leakCheck, recordStates } from "@sd/testing";
+import {
+  EtcdProcess,
+  etcdBinaries,
+  eventually,
+  FaultProxy,
+  leakCheck,
+  oldestAndNewestEtcd,
+  recordStates,
+} from "@sd/testing";
 import { describe, expect, it } from "vitest";
 import { registerKey, startKeyRegistration } from "../src/index.js";
 import { follow } from "./follow.js";
@@ -47,7 +55,7 @@ describe.each(etcdBinaries().slice(-1))("a registration on a slow link, on $name
   );
 });
 
-describe.each(etcdBinaries())("a registration with few streams, on $name", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("a registration with few streams, on $name", ({ binary }) => {
   it.each([1, 3])("F36 stream limit: works with --max-concurrent-streams %i (R16)", async (limit) => {
     await using etcd = await EtcdProcess.start({ binary, args: [`--max-concurrent-streams=${limit}`] });
     await using client = createClient({ endpoints: etcd.endpoint });

@@ -2,7 +2,7 @@ export { type EventuallyOptions, eventually } from "./check/eventually.js";
 export { type LeakCheck, type LeakCheckOptions, leakCheck } from "./check/leak-check.js";
 export { ManualClock } from "./clock/manual-clock.js";
 export type { EtcdAuth, EtcdUser, Permission } from "./etcd/auth.js";
-export { type EtcdBinary, etcdBinaries } from "./etcd/etcd-binaries.js";
+export { type EtcdBinary, etcdBinaries, oldestAndNewestEtcd } from "./etcd/etcd-binaries.js";
 export { EtcdCluster, type EtcdClusterOptions } from "./etcd/etcd-cluster.js";
 export { EtcdProcess, type EtcdProcessOptions } from "./etcd/etcd-process.js";
 export type { MemberStatus } from "./etcd/member-status.js";

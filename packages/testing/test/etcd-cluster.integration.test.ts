@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { EtcdCluster, type EtcdProcess, etcdBinaries, eventually } from "../src/index.js";
+import { EtcdCluster, type EtcdProcess, eventually, oldestAndNewestEtcd } from "../src/index.js";
 
 type Three = readonly [EtcdProcess, EtcdProcess, EtcdProcess];
 
-describe.each(etcdBinaries())("EtcdCluster of three $name", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("EtcdCluster of three $name", ({ binary }) => {
   let cluster: EtcdCluster;
 
   beforeAll(async () => {
@@ -128,7 +128,7 @@ describe.each(etcdBinaries())("EtcdCluster of three $name", ({ binary }) => {
   });
 });
 
-describe.each(etcdBinaries())("a cut one way between two $name", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("a cut one way between two $name", ({ binary }) => {
   it("loses what one says, and lets through what it hears", async () => {
     await using cluster = await EtcdCluster.start({ binary });
     const leader = await cluster.leader();

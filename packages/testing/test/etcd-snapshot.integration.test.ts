@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { EtcdCluster, EtcdProcess, etcdBinaries } from "../src/index.js";
+import { EtcdCluster, EtcdProcess, oldestAndNewestEtcd } from "../src/index.js";
 
-describe.each(etcdBinaries())("a snapshot of $name", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("a snapshot of $name", ({ binary }) => {
   let etcd: EtcdProcess;
   let snapshot: Uint8Array;
   const value = async (from: EtcdProcess = etcd) =>

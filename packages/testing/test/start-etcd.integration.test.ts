@@ -2,9 +2,9 @@ import { createClient, type EtcdClient, SdError, type WatchResponse } from "@sd/
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   type EtcdBinary,
-  etcdBinaries,
   eventually,
   leakCheck,
+  oldestAndNewestEtcd,
   type StartEtcdOptions,
   startEtcd,
   type TestEtcd,
@@ -13,7 +13,7 @@ import {
 const key = Buffer.from("/web/node1");
 const memory: StartEtcdOptions & Pick<EtcdBinary, "name"> = { name: "MemoryEtcd" };
 
-describe.each([memory, ...etcdBinaries()])("startEtcd: $name", ({ binary }) => {
+describe.each([memory, ...oldestAndNewestEtcd()])("startEtcd: $name", ({ binary }) => {
   let etcd: TestEtcd;
   let client: EtcdClient;
 

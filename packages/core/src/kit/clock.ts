@@ -34,6 +34,11 @@ export function afterTwoRounds(run: () => void): void {
   setImmediate(() => setImmediate(run));
 }
 
+/** Resolves when the event loop has gone round: timers and sockets had their turn. */
+export function nextRound(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /** Keeps the process alive until disposed, as a listening server does. */
 export function holdProcess(): Disposable {
   const handle = setInterval(() => {}, MAX_TIMER_MS);

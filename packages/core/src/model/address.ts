@@ -9,9 +9,12 @@ export interface Endpoint {
   readonly port: number;
 }
 
-const shape = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/;
-/** Letters, digits, hyphens and (as in Docker and SRV names) underscores, in labels of at most 63. */
-const name = /^(?=.{1,253}$)[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z0-9_-]{1,63})*\.?$/;
+/**
+ * An IPv6 address in brackets, or a name: letters, digits, hyphens and (as in Docker and SRV names)
+ * underscores, in labels of at most 63.
+ */
+const shape = /^(?:\[([^\]]+)\]|([A-Za-z0-9_][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z0-9_-]{1,63})*\.?)):(\d{1,5})$/;
+const MAX_NAME = 253;
 
 /**
  * Reads `host:port`, with an IPv6 host in brackets: `[::1]:8000`.
@@ -21,9 +24,9 @@ const name = /^(?=.{1,253}$)[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z0-9_-]{1,
 export function parseAddress(address: unknown): Endpoint {
   const match = typeof address === "string" ? shape.exec(address) : null;
   const port = Number(match?.[3]);
-  const [, bracketed, plain] = match ?? [];
-  const host = bracketed !== undefined && isIPv6(bracketed) ? bracketed : plain;
-  if (host === undefined || !(host === bracketed || name.test(host)) || port < 1 || port > 65_535) {
+  const host = match?.[1] ?? match?.[2];
+  const isHost = host !== undefined && (match?.[1] === undefined ? host.length <= MAX_NAME : isIPv6(host));
+  if (!isHost || port < 1 || port > 65_535) {
     throw invalidArgument(
       "address",
       "host:port with a port from 1 to 65535, such as localhost:8000",

@@ -67,10 +67,12 @@ describe("defaultFormat", () => {
     expect(({} as Record<string, unknown>)["weight"]).toBe(undefined);
   });
 
-  it("keeps the metadata of a hostile value without a prototype", () => {
+  it("keeps the metadata of a hostile value as names that mean nothing", () => {
     const { metadata } = read(`{"address":"${address}","metadata":{"__proto__":"x","constructor":"y"}}`);
-    expect(Object.getPrototypeOf(metadata)).toBe(null);
-    expect(Object.keys(metadata ?? {})).toEqual(["__proto__", "constructor"]);
+    expect(Object.entries(metadata ?? {})).toEqual([
+      ["__proto__", "x"],
+      ["constructor", "y"],
+    ]);
   });
 
   it.each([

@@ -31,19 +31,19 @@ export const defaultFormat: Format = {
     return value;
   },
 
-  read(value) {
-    if (value.length > MAX_VALUE_BYTES) {
-      throw invalidArgument("the value", `at most ${MAX_VALUE_BYTES} bytes`, value.length);
+  read(bytes) {
+    if (bytes.length > MAX_VALUE_BYTES) {
+      throw invalidArgument("the value", `at most ${MAX_VALUE_BYTES} bytes`, bytes.length);
     }
-    const text = decodeUtf8(value);
-    if (text === undefined) throw invalidArgument("the value", "UTF-8", value);
-    if (!text.trimStart().startsWith("{")) return checkRecord({ address: text });
-    if (!isShallow(text)) throw invalidArgument("the value", `nested at most ${MAX_DEPTH} deep`, text);
+    const value = decodeUtf8(bytes);
+    if (value === undefined) throw invalidArgument("the value", "UTF-8", bytes);
+    if (!value.trimStart().startsWith("{")) return checkRecord({ address: value });
+    if (!isShallow(value)) throw invalidArgument("the value", `nested at most ${MAX_DEPTH} deep`, value);
     let parsed: unknown;
     try {
-      parsed = JSON.parse(text);
+      parsed = JSON.parse(value);
     } catch {
-      throw invalidArgument("the value", "host:port or a JSON object", text);
+      throw invalidArgument("the value", "host:port or a JSON object", value);
     }
     return checkRecord(parsed);
   },

@@ -17,10 +17,12 @@ describe("checkRecord", () => {
     expect(Object.keys(checkRecord({ address, weight: undefined }))).toEqual(["address"]);
   });
 
-  it("keeps metadata without a prototype, so that every name is safe to look up", () => {
+  it("keeps metadata that inherit nothing, so that every name is safe to look up", () => {
     const metadata = JSON.parse('{"__proto__": "a", "constructor": "b", "toString": "c"}');
     const copy = checkRecord({ address, metadata }).metadata ?? {};
-    expect(Object.getPrototypeOf(copy)).toBe(null);
+    const inherited = Object.getPrototypeOf(copy);
+    expect([Reflect.ownKeys(inherited), Object.getPrototypeOf(inherited)]).toEqual([[], null]);
+    expect([Object.isFrozen(copy), Object.isFrozen(inherited)]).toEqual([true, true]);
     expect(Object.entries(copy)).toEqual([
       ["__proto__", "a"],
       ["constructor", "b"],

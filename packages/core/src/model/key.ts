@@ -35,23 +35,33 @@ export function servicePrefix(service: string): string {
  * @returns `undefined` if `instanceKey()` cannot have made it: such a key is not ours, and is never
  *   "repaired" into one that is.
  */
-export function parseInstanceKey(key: Uint8Array): InstanceKey | undefined {
-  const text = decodeUtf8(key);
-  if (text === undefined) return undefined;
-  const [root, first, second, ...rest] = text.split("/");
-  if (root !== "" || first === undefined || second === undefined || rest.length > 0) return undefined;
-  const service = decodeSegment(first);
-  const id = decodeSegment(second);
+export function parseInstanceKey(key: Uint8Array | string): InstanceKey | undefined {
+  const text = typeof key === "string" ? key : decodeUtf8(key);
+  const slash = text?.indexOf("/", 1) ?? -1;
+  if (text === undefined || text[0] !== "/" || slash === -1 || text.includes("/", slash + 1))
+    return undefined;
+  const service = decodeSegment(text.slice(1, slash));
+  const id = decodeSegment(text.slice(slash + 1));
   return service === undefined || id === undefined ? undefined : { service, id };
 }
 
 /** Text from bytes; `undefined` if they are not UTF-8. */
 export function decodeUtf8(bytes: Uint8Array): string | undefined {
+  const text = (Buffer.isBuffer(bytes) ? bytes : asBuffer(bytes)).toString();
+  // Node puts this in for what is not UTF-8. A decoder that tells is slower: 0.2 instead of 0.1 µs.
+  return text.includes("\ufffd") ? decodeStrictly(bytes) : text;
+}
+
+function decodeStrictly(bytes: Uint8Array): string | undefined {
   try {
     return decoder.decode(bytes);
   } catch {
     return undefined;
   }
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 function encodeSegment(name: string, value: unknown): string {

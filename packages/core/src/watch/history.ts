@@ -1,5 +1,5 @@
 import type { Header, KeyValue, WatchEvent } from "../etcd/types.js";
-import type { Listing } from "./list.js";
+import type { Slice } from "./list.js";
 import type { Position, Store } from "./store.js";
 
 /** One unbroken history of etcd, as far as it was seen: a value. */
@@ -39,14 +39,14 @@ export function clusterOf(history: History | undefined, header: Header): bigint 
 }
 
 /**
- * Looks for a break between what was seen and a complete list.
+ * Looks for a break between what was seen and a part of a list.
  *
  * In one history, whatever etcd lists with a modification revision up to ours is what we hold. (What is
  * missing from the list says nothing: it was deleted since.)
  */
 export function findBreak(
   history: History,
-  { kvs, header }: Listing,
+  { kvs, header }: Slice,
   store: Pick<Store, "revisionOf">,
 ): HistoryBreak | undefined {
   const { revision } = history.position;
@@ -68,11 +68,16 @@ export function isAnchor({ modRevision, lease }: Anchor, kv: KeyValue | undefine
   return kv !== undefined && kv.modRevision === modRevision && kv.lease === lease;
 }
 
-/** The anchor that a complete list gives. */
-export function newestOf(kvs: readonly KeyValue[]): Anchor | undefined {
+/** The anchor that a complete list gives; of its parts each goes on from that of the one before. */
+export function newestOf(kvs: readonly KeyValue[], before?: Anchor): Anchor | undefined {
   let newest: KeyValue | undefined;
-  for (const kv of kvs) if (!newest || kv.modRevision > newest.modRevision) newest = kv;
-  return newest && anchorOf(newest);
+  let revision = before?.modRevision ?? 0;
+  for (const kv of kvs) {
+    if (kv.modRevision <= revision) continue;
+    newest = kv;
+    revision = kv.modRevision;
+  }
+  return newest ? anchorOf(newest) : before;
 }
 
 /** The last put among events in order. */

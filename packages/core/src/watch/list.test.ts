@@ -1,11 +1,14 @@
+import { getEventListeners } from "node:events";
 import { ManualClock, MemoryEtcd } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { bytes, settled, text } from "../../test/observe.js";
 import { failure } from "../../test/scripted-transport.js";
+import { unsent } from "../etcd/failure.js";
 import type { EtcdTransport } from "../etcd/transport.js";
-import type { RangeRequest, RangeResponse } from "../etcd/types.js";
+import type { Header, KeyValue, RangeRequest, RangeResponse } from "../etcd/types.js";
 import { prefixRange } from "./key-range.js";
 import { listRange } from "./list.js";
+import { PageSize } from "./page-size.js";
 
 const range = prefixRange(bytes("/web/"));
 let clock: ManualClock;
@@ -14,6 +17,7 @@ let etcd: MemoryEtcd;
 beforeEach(() => {
   clock = new ManualClock();
   etcd = new MemoryEtcd({ clock });
+  pages = new PageSize();
   return async () => {
     await etcd.close();
     expect(clock.pending).toBe(0);
@@ -34,6 +38,20 @@ function paged(before: (request: RangeRequest, page: number) => unknown): EtcdTr
   });
 }
 
+let pages: PageSize;
+async function list(
+  transport: EtcdTransport,
+  signal?: AbortSignal,
+): Promise<{ kvs: KeyValue[]; header: Header | undefined }> {
+  const kvs: KeyValue[] = [];
+  let header: Header | undefined;
+  for await (const slice of listRange(transport, range, { clock, pages, ...(signal && { signal }) })) {
+    kvs.push(...slice.kvs);
+    header = slice.header;
+  }
+  return { kvs, header };
+}
+
 const fill = (count: number): void => {
   for (let i = 0; i < count; i += 1) etcd.put(`/web/${String(i).padStart(5, "0")}`, "old");
 };
@@ -47,24 +65,24 @@ describe("listRange", () => {
       etcd.put(`/web/2${page}`, "new");
       etcd.delete("/web/20000");
     });
-    const { kvs, header } = await listRange(transport, range);
+    const { kvs, header } = await list(transport);
     // The first page sees what came before it.
-    expect(header.revision).toBe(revision + 3);
+    expect(header?.revision).toBe(revision + 3);
     expect(kvs).toHaveLength(20_001);
     expect(new Set(kvs.map(({ key }) => text(key))).size).toBe(20_001);
-    expect(kvs.every(({ modRevision }) => modRevision <= header.revision)).toBe(true);
+    expect(kvs.every(({ modRevision }) => modRevision <= revision + 3)).toBe(true);
     expect(kvs.at(-1)).toMatchObject({ key: bytes("/web/21"), value: bytes("new") });
     expect(etcd.callsOf("range").map(({ request }) => [request.revision, request.limit])).toEqual([
-      [undefined, 10_000],
-      [header.revision, 10_000],
-      [header.revision, 10_000],
+      [undefined, 1_000],
+      [header?.revision, 10_000],
+      [header?.revision, 10_000],
     ]);
   });
 
   it("reads an empty range", async () => {
     etcd.put("/web", "no");
     etcd.put("/web0", "no");
-    expect(await listRange(etcd.transport(), range)).toMatchObject({ kvs: [], header: { revision: 3 } });
+    expect(await list(etcd.transport())).toMatchObject({ kvs: [], header: { revision: 3 } });
   });
 
   it.each(["too-large", "timeout"] as const)(
@@ -74,14 +92,14 @@ describe("listRange", () => {
       const transport = paged(({ limit = 0 }) => {
         if (limit > 1_000) throw failure(kind);
       });
-      const { kvs } = await listRange(transport, range);
+      const { kvs } = await list(transport);
       expect(kvs).toHaveLength(1_500);
-      expect(etcd.callsOf("range").map(({ request }) => request.limit)).toEqual([625, 625, 625]);
+      expect(etcd.callsOf("range").map(({ request }) => request.limit)).toEqual([1_000, 625]);
     },
   );
 
   it.each([
-    { kind: "too-large", smallest: [39, 9, 2, 1] },
+    { kind: "too-large", smallest: [62, 15, 3, 1] },
     { kind: "timeout", smallest: [100] },
   ] as const)("cuts a page that is $kind down to $smallest.length more sizes, then gives up", async (row) => {
     const limits: unknown[] = [];
@@ -89,10 +107,86 @@ describe("listRange", () => {
       limits.push(limit);
       throw failure(row.kind);
     });
-    await expect(listRange(transport, range)).rejects.toEqual(
-      expect.objectContaining({ code: "SD_UNAVAILABLE" }),
-    );
-    expect(limits).toEqual([10_000, 2_500, 625, 156, ...row.smallest]);
+    await expect(list(transport)).rejects.toEqual(expect.objectContaining({ code: "SD_UNAVAILABLE" }));
+    expect(limits).toEqual([1_000, 250, ...row.smallest]);
+  });
+
+  it("begins where a page was too slow, when the list before has failed (D18)", async () => {
+    fill(2_000);
+    let hasFailed = false;
+    const limits: unknown[] = [];
+    const transport = paged(({ limit = 0 }) => {
+      limits.push(limit);
+      if (limit > 300) throw failure("timeout");
+      if (!hasFailed) {
+        hasFailed = true;
+        throw failure("no-leader");
+      }
+    });
+    await expect(list(transport)).rejects.toEqual(failure("no-leader"));
+    expect(limits.splice(0)).toEqual([1_000, 250]);
+    expect((await list(transport)).kvs).toHaveLength(2_000);
+    expect(limits[0]).toBe(250);
+  });
+
+  it("learns nothing from a call that was not sent", async () => {
+    fill(2_000);
+    let isDown = true;
+    const transport = paged(() => {
+      if (isDown) throw unsent(failure("timeout"));
+    });
+    await expect(list(transport)).rejects.toEqual(unsent(failure("timeout")));
+    isDown = false;
+    await list(transport);
+    expect(etcd.callsOf("range").map(({ request }) => request.limit)).toEqual([1_000, 10_000]);
+  });
+
+  it("yields slices in order, between which the event loop goes round", async () => {
+    fill(3_100);
+    const log: string[] = [];
+    for await (const { kvs, header } of listRange(etcd.transport(), range, { clock, pages })) {
+      expect(header.revision).toBe(etcd.revision);
+      log.push(`${text(kvs[0]?.key ?? bytes(""))} ${kvs.length}`);
+      setImmediate(() => log.push("round"));
+    }
+    expect(log.filter((line) => line !== "round")).toEqual([
+      "/web/00000 500",
+      "/web/00500 500",
+      "/web/01000 500",
+      "/web/01500 500",
+      "/web/02000 500",
+      "/web/02500 500",
+      "/web/03000 100",
+    ]);
+    expect(log.filter((_line, index) => index % 2 === 1)).toEqual(Array(6).fill("round"));
+  });
+
+  it("lets go of the page that is on its way when who reads stops", async () => {
+    fill(3_100);
+    const signals: (AbortSignal | undefined)[] = [];
+    const transport = etcd.transport();
+    const read = transport.range.bind(transport);
+    Object.assign(transport, {
+      range: (...args: Parameters<typeof read>) => {
+        signals.push(args[1]?.signal);
+        return signals.length === 1 ? read(...args) : new Promise(() => {});
+      },
+    });
+    const controller = new AbortController();
+    for await (const _slice of listRange(transport, range, { clock, pages, signal: controller.signal }))
+      break;
+    expect(signals.map((signal) => signal?.aborted)).toEqual([true, true]);
+    expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+  });
+
+  it("ends by what is thrown at a page, and asks for no other", async () => {
+    fill(3_100);
+    const onPage = ({ count }: RangeResponse): void => {
+      throw new Error(`${count}`);
+    };
+    const slices = listRange(etcd.transport(), range, { clock, pages, onPage });
+    await expect(slices.next()).rejects.toThrow("3100");
+    expect(etcd.callsOf("range")).toHaveLength(1);
   });
 
   it("rejects as a whole when a later page fails: no part is taken for all (D11)", async () => {
@@ -100,7 +194,7 @@ describe("listRange", () => {
     const transport = paged((_request, page) => {
       if (page === 2) throw failure("network");
     });
-    await expect(listRange(transport, range)).rejects.toEqual(failure("network"));
+    await expect(list(transport)).rejects.toEqual(failure("network"));
   });
 
   it("rejects with SD_COMPACTED when its revision is compacted meanwhile (D7)", async () => {
@@ -110,15 +204,13 @@ describe("listRange", () => {
       etcd.put("/web/a", "new");
       etcd.compact(etcd.revision);
     });
-    await expect(listRange(transport, range)).rejects.toEqual(
-      expect.objectContaining({ code: "SD_COMPACTED" }),
-    );
+    await expect(list(transport)).rejects.toEqual(expect.objectContaining({ code: "SD_COMPACTED" }));
   });
 
   it("rejects with the signal's reason", async () => {
     const controller = new AbortController();
     etcd.freeze();
-    const listing = settled(listRange(etcd.transport(), range, controller.signal));
+    const listing = settled(list(etcd.transport(), controller.signal));
     await clock.settle();
     controller.abort("stop");
     await clock.settle();

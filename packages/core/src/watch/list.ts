@@ -1,69 +1,87 @@
-import { type FailureKind, failureOf } from "../etcd/failure.js";
+import { failureOf, isNotApplied } from "../etcd/failure.js";
 import type { EtcdTransport } from "../etcd/transport.js";
 import type { Header, KeyValue, RangeResponse } from "../etcd/types.js";
+import { type Clock, nextRound } from "../kit/clock.js";
+import { linkSignals } from "../kit/signals.js";
 import type { KeyRange } from "./key-range.js";
+import type { PageSize } from "./page-size.js";
 
-/** Small pages are slow: etcd counts the rest of the range for each. Larger ones stall the event loop. */
-const PAGE_KEYS = 10_000;
+/** So many keys are prepared at a stretch: a few milliseconds, also in code that runs for the first time. */
+const SLICE_KEYS = 500;
 
-/** After so many lists in a row that compaction overtook, each next one is read in pages ten times larger. */
-const PATIENT_RESTARTS = 1;
-
-/** Down to how many keys a page may be cut after a failure; other failures are not of its size. */
-const smallestPage: Partial<Record<FailureKind, number>> = {
-  "too-large": 1,
-  // Fewer would not be faster: then it is etcd that does not answer.
-  timeout: 100,
-};
-
-export interface ListOptions {
-  /** How many lists before this one, in a row, were overtaken by compaction. Default 0. */
-  readonly restarts?: number;
-  /** Ask another member, if there is one. */
-  readonly elsewhere?: boolean;
-  /** Called with each page as it comes; what it throws ends the list. */
-  readonly onPage?: (page: RangeResponse) => void;
-}
-
-export interface Listing {
+/** A part of a list, in the order of the keys. */
+export interface Slice {
   readonly kvs: readonly KeyValue[];
   /** Of the first page; every page shows the range at its revision. */
   readonly header: Header;
 }
 
+export interface ListOptions {
+  readonly clock: Clock;
+  readonly pages: PageSize;
+  /** Ask another member, if there is one. */
+  readonly elsewhere?: boolean;
+  /** Called with each page as it comes, before the next is asked for; what it throws ends the list. */
+  readonly onPage?: (page: RangeResponse) => void;
+  readonly signal?: AbortSignal;
+}
+
 /**
- * Reads a range in pages, all at the revision of the first.
+ * Reads a range in pages, all at the revision of the first, and yields them in slices, between which the event
+ * loop goes round: at least one, empty if the range is.
  *
  * Each page has a deadline of its own. A page that is too large or too slow is asked for again at a
- * quarter of its size. Where compaction is so frequent that it overtakes the pages, they grow.
+ * quarter of its size; so is one under which the connection broke, but by the next list. While slices are
+ * taken, the next page is on its way; who stops before the end lets go of it.
  *
  * @throws SdError `SD_COMPACTED` if the revision was compacted meanwhile: list again.
  */
-export async function listRange(
+export async function* listRange(
   transport: EtcdTransport,
   range: KeyRange,
-  signal?: AbortSignal,
-  { restarts = 0, elsewhere, onPage }: ListOptions = {},
-): Promise<Listing> {
-  const kvs: KeyValue[] = [];
-  let header: Header | undefined;
-  let limit = PAGE_KEYS * 10 ** Math.min(3, Math.max(0, restarts - PATIENT_RESTARTS));
-  for (let key = range.key; ; ) {
-    const request = { ...range, key, limit, ...(header && { revision: header.revision }) };
-    try {
-      const page = await transport.range(request, { signal, elsewhere });
-      onPage?.(page);
-      header ??= page.header;
-      for (const kv of page.kvs) kvs.push(kv);
-      const last = page.kvs.at(-1);
-      if (!page.more || !last) return { kvs, header };
-      key = successor(last.key);
-    } catch (error) {
-      const kind = failureOf(error);
-      const least = smallestPage[kind ?? "unknown"] ?? limit;
-      if (limit <= least) throw error;
-      limit = Math.max(least, limit >> 2);
+  { clock, pages, elsewhere, onPage, signal }: ListOptions,
+): AsyncGenerator<Slice, void, void> {
+  const reading = linkSignals(signal);
+  const options = { signal: reading.signal, elsewhere };
+  const ask = async (key: Uint8Array, revision?: number): Promise<RangeResponse> => {
+    for (;;) {
+      const { limit } = pages;
+      const askedAt = clock.now();
+      const request = { ...range, key, limit, ...(revision !== undefined && { revision }) };
+      try {
+        const page = await transport.range(request, options);
+        pages.came(page, clock.now() - askedAt);
+        return page;
+      } catch (error) {
+        const kind = failureOf(error);
+        if (kind === "compacted") pages.overtaken();
+        // A call that was not sent tells nothing of its size.
+        const isSmaller = !isNotApplied(error) && pages.failed(kind, clock.now() - askedAt);
+        if (!isSmaller || kind === "network") throw error;
+      }
     }
+  };
+  try {
+    pages.begin();
+    let page = await ask(range.key);
+    const { header } = page;
+    for (let isFirst = true; ; isFirst = false) {
+      onPage?.(page);
+      const last = page.kvs.at(-1);
+      const next = page.more && last ? ask(successor(last.key), header.revision) : undefined;
+      // It is awaited below; until then, its failure is nobody's.
+      next?.catch(() => {});
+      for (let at = 0; at === 0 || at < page.kvs.length; at += SLICE_KEYS) {
+        if (!isFirst || at > 0) await nextRound();
+        signal?.throwIfAborted();
+        yield { kvs: page.kvs.slice(at, at + SLICE_KEYS), header };
+      }
+      if (!next) break;
+      page = await next;
+    }
+    pages.completed();
+  } finally {
+    reading.abort();
   }
 }
 

@@ -58,7 +58,8 @@ async function reflect(
   for (const key of keys) fixture.etcd.put(`/web/${key}`, "1");
   reflector = new Reflector(fixture.client, { range: prefixRange(bytes("/web/")), store, ...options });
   fixture.client.attach(reflector);
-  await fixture.clock.settle();
+  // A list is read in slices, between which the event loop goes round.
+  for (let slices = keys.length; slices >= 0; slices -= 500) await fixture.clock.settle();
   expect(reflector.state.status).toBe("live");
   statuses = [];
   reflector.subscribe(({ status }) => statuses.push(status));

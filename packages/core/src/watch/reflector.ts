@@ -1,7 +1,6 @@
-import { failureOf } from "../etcd/failure.js";
 import { retryDelayMs } from "../etcd/retry.js";
 import type { EtcdTransport } from "../etcd/transport.js";
-import type { KeyValue, RangeResponse } from "../etcd/types.js";
+import type { KeyValue } from "../etcd/types.js";
 import { Backoff } from "../kit/backoff.js";
 import { publish } from "../kit/channels.js";
 import { type Clock, sleep } from "../kit/clock.js";
@@ -11,26 +10,12 @@ import { Machine, type StateListener, type Transitions } from "../kit/machine.js
 import type { Random } from "../kit/random.js";
 import { Audit } from "./audit.js";
 import type { Finding } from "./compare.js";
-import {
-  anchorOf,
-  clusterOf,
-  findBreak,
-  type History,
-  isSameCluster,
-  newestOf,
-  newestPut,
-} from "./history.js";
+import { anchorOf, clusterOf, type History, type HistoryBreak, isSameCluster, newestPut } from "./history.js";
+import { Intake } from "./intake.js";
 import { type KeyRange, printableRange } from "./key-range.js";
-import {
-  bytesAdded,
-  bytesOf,
-  checkLimits,
-  defaultLimits,
-  keysAfter,
-  type Limits,
-  requireWithin,
-} from "./limits.js";
-import { type Listing, listRange } from "./list.js";
+import { bytesAdded, checkLimits, defaultLimits, keysAfter, type Limits } from "./limits.js";
+import { listRange } from "./list.js";
+import { PageSize } from "./page-size.js";
 import type { Position, Store } from "./store.js";
 import { type Gap, Watch, type WatchSink } from "./watch.js";
 import type { WatchHub } from "./watch-hub.js";
@@ -116,6 +101,7 @@ export class Reflector implements AsyncDisposable {
     reflectorTransitions,
   );
   readonly #abort = new AbortController();
+  readonly #pages = new PageSize();
   readonly #run: Promise<void>;
   readonly #limits: Limits;
   readonly #checkEveryMs: number;
@@ -176,16 +162,14 @@ export class Reflector implements AsyncDisposable {
     const { signal } = this.#abort;
     let backoff = Backoff.start();
     let mustList = this.#history === undefined;
-    let restarts = 0;
     while (!signal.aborted) {
       let liveSince = Number.POSITIVE_INFINITY;
       let failure: unknown;
       try {
         if (mustList) {
-          const listing = await this.#list(restarts);
+          const intake = await this.#list();
           signal.throwIfAborted();
-          this.#replace(listing);
-          restarts = 0;
+          this.#replace(intake);
         }
         mustList = true;
         await this.#follow(() => {
@@ -195,7 +179,6 @@ export class Reflector implements AsyncDisposable {
         if (signal.aborted) return;
         // The client is closed: there is nothing to wait for.
         if (SdError.is(error, "SD_CLOSED")) return this.#end();
-        if (failureOf(error) === "compacted") restarts += 1;
         publish("sd:reflector:failed", () => ({ prefix: printableRange(this.#range), error }));
         this.#fall(error);
         failure = error;
@@ -206,47 +189,51 @@ export class Reflector implements AsyncDisposable {
     }
   }
 
-  async #list(restarts: number): Promise<Listing> {
-    const { transport, clock } = this.#ports;
-    const { signal } = this.#abort;
+  async #list(): Promise<Intake> {
+    const { clock } = this.#ports;
     const startedAt = clock.now();
-    const read = (elsewhere: boolean): Promise<Listing> => {
-      let bytes = 0;
-      const onPage = ({ count, kvs }: RangeResponse): void => {
-        bytes += bytesOf(kvs);
-        requireWithin(this.#limits, count, bytes);
-      };
-      return listRange(transport, this.#range, signal, { restarts, elsewhere, onPage });
-    };
-    let listing = await read(false);
-    if (this.#history && listing.header.revision < this.#history.position.revision) {
-      await sleep(clock, CONFIRM_MS, signal);
-      listing = await read(true);
+    // A comparison may have seen in the past what a list of the present cannot show.
+    const finding = this.#finding;
+    const seen = finding === "another-past" || finding === "another-cluster" ? finding : undefined;
+    let intake = await this.#read(seen, false);
+    if (this.#history && intake.history.position.revision < this.#history.position.revision) {
+      await sleep(clock, CONFIRM_MS, this.#abort.signal);
+      intake = await this.#read(seen, true);
     }
     publish("sd:reflector:listed", () => ({
       prefix: printableRange(this.#range),
-      revision: listing.header.revision,
-      keys: listing.kvs.length,
+      revision: intake.history.position.revision,
+      keys: intake.keys,
       durationMs: clock.now() - startedAt,
     }));
-    return listing;
+    return intake;
   }
 
-  #replace(listing: Listing): void {
-    const { revision } = listing.header;
-    const clusterId = clusterOf(this.#history, listing.header);
+  async #read(broken: HistoryBreak | undefined, elsewhere: boolean): Promise<Intake> {
+    const { transport, clock } = this.#ports;
+    const intake = new Intake({ store: this.#store, history: this.#history, limits: this.#limits, broken });
+    const slices = listRange(transport, this.#range, {
+      ...{ clock, pages: this.#pages, elsewhere, signal: this.#abort.signal },
+      onPage: (page) => intake.check(page),
+    });
+    let isTaken = true;
+    for await (const slice of slices) {
+      isTaken = intake.take(slice);
+      if (!isTaken) break;
+    }
+    return isTaken ? intake : this.#read(intake.broken, elsewhere);
+  }
+
+  #replace(intake: Intake): void {
+    const { history, broken, bytes } = intake;
+    const { revision, epoch } = history.position;
     const finding = this.#finding;
     this.#finding = undefined;
-    // A comparison may have seen in the past what a list of the present cannot show.
-    const seen = finding === "another-past" || finding === "another-cluster" ? finding : undefined;
-    const broken = this.#history && (seen ?? findBreak(this.#history, listing, this.#store));
-    const epoch = (this.#history?.position.epoch ?? 1) + (broken ? 1 : 0);
-    const position: Position = { revision, epoch };
-    this.#history = { position, clusterId, anchor: newestOf(listing.kvs) };
-    this.#bytes = bytesOf(listing.kvs);
+    this.#history = history;
+    this.#bytes = bytes;
     const prefix = printableRange(this.#range);
     if (broken) publish("sd:epoch:begun", () => ({ prefix, revision, epoch, reason: broken }));
-    this.#store.replace(listing.kvs, position);
+    intake.replace();
     if (!finding) return;
     this.#repairs += 1;
     publish("sd:reflector:repaired", () => ({ prefix, revision, finding, repairs: this.#repairs }));

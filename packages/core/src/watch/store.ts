@@ -8,6 +8,14 @@ export interface Position {
   readonly epoch: number;
 }
 
+/** A complete content on its way to a store, of which nothing shows before `replace()`. */
+export interface Draft {
+  /** The next part, in the order of the keys. */
+  take(kvs: readonly KeyValue[]): void;
+  /** All parts are here: as the store's `replace()`. */
+  replace(): void;
+}
+
 /**
  * What a reflector fills. Called synchronously; must not throw.
  *
@@ -18,6 +26,15 @@ export interface Store {
   readonly size: number;
   /** The modification revision of `key` as it is held; `undefined` if it is not. */
   revisionOf(key: Uint8Array): number | undefined;
+  /**
+   * Begins a list that comes in parts, and will be the complete content at `position`. Optional: with it, the
+   * work is done in slices, between which the event loop goes round, and no more than a slice is held twice.
+   * Without it, `replace()` gets all at once. Several may be begun; those that break off are just dropped.
+   *
+   * In the epoch of what is held, a key that comes with the revision that is held is what is held. In another
+   * epoch, revisions may be equal by chance.
+   */
+  draft?(position: Position): Draft;
   /** The complete content at `position`. Whatever the store holds besides is gone from etcd. */
   replace(kvs: readonly KeyValue[], position: Position): void;
   /**

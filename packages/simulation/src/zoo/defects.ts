@@ -21,6 +21,7 @@ const watch = "core/src/watch/watch.ts";
 const watchHub = "core/src/watch/watch-hub.ts";
 const reflector = "core/src/watch/reflector.ts";
 const list = "core/src/watch/list.ts";
+const pageSize = "core/src/watch/page-size.ts";
 const keepaliveHub = "core/src/lease/keepalive-hub.ts";
 const leases = "core/src/lease/leases.ts";
 const claim = "register/src/claim.ts";
@@ -135,8 +136,8 @@ export const defects: readonly Defect[] = [
     name: "does not pin the pages of a list to one revision",
     breaks: ["D1", "D3"],
     patches: [
-      { file: list, find: "const PAGE_KEYS = 10_000;", replace: "const PAGE_KEYS = 1;" },
-      { file: list, find: ", ...(header && { revision: header.revision })", replace: "" },
+      { file: pageSize, find: "return this.#limit;", replace: "return Math.min(1, this.#limit);" },
+      { file: list, find: ", ...(revision !== undefined && { revision })", replace: "" },
     ],
   },
   {
@@ -157,9 +158,11 @@ export const defects: readonly Defect[] = [
     patches: [
       {
         file: list,
-        find: "if (limit <= least) throw error;",
-        replace:
-          "if (limit <= least) return { kvs: [], header: header ?? { clusterId: 0n, memberId: 0n, revision: 1, raftTerm: 0n } };",
+        find: 'if (!isSmaller || kind === "network") throw error;',
+        replace: `if (!isSmaller || kind === "network") {
+          const header = { clusterId: 0n, memberId: 0n, revision: revision ?? 1, raftTerm: 0n };
+          return { header, kvs: [], more: false, count: 0 };
+        }`,
       },
     ],
   },
@@ -169,10 +172,10 @@ export const defects: readonly Defect[] = [
     patches: [
       {
         file: instanceStore,
-        find: "  replace(kvs: readonly KeyValue[], position: Position): void {\n",
-        replace: `  replace(kvs: readonly KeyValue[], position: Position): void {
+        find: "  draft(position: Position): Draft {\n",
+        replace: `  draft(position: Position): Draft {
     const all: Change<T>[] = [];
-    for (const id of [...this.#held.keys()]) this.#delete(id, position.revision, all);
+    for (const id of [...this.#content.held.keys()]) this.#delete(id, position.revision, all);
     if (all.length > 0) this.#tell(all, position);\n`,
       },
     ],
@@ -183,8 +186,8 @@ export const defects: readonly Defect[] = [
     patches: [
       {
         file: instanceStore,
-        find: "      else this.#delete(id, position.revision, changes);\n    }\n    this.#epoch",
-        replace: "    }\n    this.#epoch",
+        find: '    changes.push({ type: "removed", instance, revision: goneAt });\n',
+        replace: "    if (goneAt >= 0) next.held.set(id, instance);\n",
       },
     ],
   },

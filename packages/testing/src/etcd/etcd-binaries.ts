@@ -22,3 +22,12 @@ export function etcdBinaries(): readonly EtcdBinary[] {
     return { name: `etcd ${version?.[1] ?? "of unknown version"}`, binary };
   });
 }
+
+/**
+ * The oldest and the newest of the test matrix: enough for tests that take a minute or more for each. All of it
+ * if `SD_ETCD_ALL` is set.
+ */
+export function oldestAndNewestEtcd(): readonly EtcdBinary[] {
+  const all = etcdBinaries();
+  return process.env["SD_ETCD_ALL"] ? all : all.filter((_, index) => index === 0 || index === all.length - 1);
+}

@@ -1,10 +1,10 @@
 import type { GrantResponse, KeepAliveResponse, LeaseId, RevokeResponse } from "../types.js";
 import { NO_HEADER, readHeader } from "./decode-kv.js";
-import { Reader } from "./reader.js";
+import { asBuffer, Reader } from "./reader.js";
 
 /** Reads a `LeaseGrantResponse` or a `LeaseKeepAliveResponse`: their fields have the same numbers. */
 export function decodeLease(message: Uint8Array): GrantResponse & KeepAliveResponse {
-  const reader = new Reader(message);
+  const reader = new Reader(asBuffer(message));
   let header = NO_HEADER;
   let id = 0n;
   let ttlSeconds = 0;
@@ -19,7 +19,7 @@ export function decodeLease(message: Uint8Array): GrantResponse & KeepAliveRespo
 
 /** Reads a `LeaseRevokeResponse`. */
 export function decodeRevoke(message: Uint8Array): RevokeResponse {
-  const reader = new Reader(message);
+  const reader = new Reader(asBuffer(message));
   let header = NO_HEADER;
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     if (tag === ((1 << 3) | 2)) header = readHeader(reader);
@@ -30,7 +30,7 @@ export function decodeRevoke(message: Uint8Array): RevokeResponse {
 
 /** Reads the token of an `AuthenticateResponse`. */
 export function decodeToken(message: Uint8Array): string {
-  const reader = new Reader(message);
+  const reader = new Reader(asBuffer(message));
   let token = "";
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     if (tag === ((2 << 3) | 2)) token = reader.text();

@@ -1,6 +1,6 @@
 import type { WatchEvent, WatchResponse } from "../types.js";
-import { NO_HEADER, NO_KEY_VALUE, readHeader, readKeyValue } from "./decode-kv.js";
-import { Reader } from "./reader.js";
+import { decodeKeyValue, NO_HEADER, NO_KEY_VALUE, readHeader } from "./decode-kv.js";
+import { asBuffer, copied, Reader } from "./reader.js";
 
 /**
  * Reads a `WatchResponse`.
@@ -9,7 +9,7 @@ import { Reader } from "./reader.js";
  * kept one by one, for hours, and must not keep a whole message of other events alive.
  */
 export function decodeWatch(message: Uint8Array): WatchResponse {
-  const reader = new Reader(message);
+  const reader = new Reader(asBuffer(message));
   let header = NO_HEADER;
   let watchId = 0;
   let created = false;
@@ -39,7 +39,7 @@ function readEvent(reader: Reader): WatchEvent {
   const outer = reader.enter();
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     if (tag === 1 << 3) type = reader.count() === 1 ? "delete" : "put";
-    else if (tag === ((2 << 3) | 2)) kv = readKeyValue(new Reader(new Uint8Array(reader.bytes())));
+    else if (tag === ((2 << 3) | 2)) kv = decodeKeyValue(copied(reader.bytes()));
     else reader.skip(tag);
   }
   reader.leave(outer);

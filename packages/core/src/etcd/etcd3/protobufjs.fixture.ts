@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 export interface Reference {
   readonly requestDeserialize: (message: Uint8Array) => object;
   readonly responseSerialize: (message: object) => Buffer;
+  readonly responseDeserialize: (message: Uint8Array) => object;
 }
 
 /** The methods of etcd by name, as protobufjs understands etcd3's proto files: what ours is compared with. */
