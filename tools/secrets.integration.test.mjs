@@ -9,7 +9,7 @@ import { inspect } from "node:util";
 import { createClient, SdError } from "@sd/core";
 import { startDiscovery, startPrefixDiscovery } from "@sd/discover";
 import { startKeyRegistration, startRegistration } from "@sd/register";
-import { CertificateAuthority, EtcdProcess, etcdBinaries, eventually, startNode } from "@sd/testing";
+import { CertificateAuthority, EtcdProcess, eventually, oldestAndNewestEtcd, startNode } from "@sd/testing";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { checkout } from "./lib/checkout.mjs";
 
@@ -199,7 +199,7 @@ it("the search finds what is printed in any form", () => {
   expect(channels.length).toBeGreaterThanOrEqual(15);
 });
 
-describe.each(etcdBinaries())("no secret comes out, with $name", ({ binary }) => {
+describe.each(oldestAndNewestEtcd())("no secret comes out, with $name", ({ binary }) => {
   it("when the password is wrong", async () => {
     const etcd = await EtcdProcess.start({ binary });
     onTestFinished(() => etcd[Symbol.asyncDispose]());
