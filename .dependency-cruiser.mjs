@@ -82,9 +82,15 @@ export default {
     {
       name: "grpc-in-its-places",
       comment:
-        "etcd3 and grpc-js are known to core's adapter, grpc-js to the server of @sd/testing, and both to its tests and benchmarks",
+        "etcd3 and grpc-js are known to core's adapter, grpc-js to the server of @sd/testing, both to its tests and benchmarks, and etcd3 to what we are compared with",
       severity: "error",
-      from: { pathNot: [`${core}/etcd/etcd3/`, "^packages/testing/(src/grpc|test|bench)/"] },
+      from: {
+        pathNot: [
+          `${core}/etcd/etcd3/`,
+          "^packages/testing/(src/grpc|test|bench)/",
+          "^packages/simulation/src/compare/",
+        ],
+      },
       to: { path: grpc },
     },
     {
@@ -122,7 +128,7 @@ export default {
       "simulation-knows-public-entries",
       "packages/simulation",
       ["core", "register", "discover", "testing"],
-      ["node_modules/esbuild/"],
+      ["node_modules/esbuild/", grpc],
     ),
     importsOnly("app-common-knows-core", "apps/common", ["core"]),
     importsOnly("server-knows-public-entries", "apps/server", ["core", "register", "common"]),

@@ -2,6 +2,9 @@
 
 import { positiveNumber, readFlags, UsageError } from "../lib/command-line.mjs";
 
+/** A timer of Node that is to take longer takes no time at all. */
+const MAX_SECONDS = 2_000_000;
+
 export const help = `Usage: npm run demo [-- --seconds N] [-- --endpoints URL[,URL…]]
 
   Runs the client and two servers side by side, on an etcd in memory, until Ctrl-C.
@@ -33,7 +36,11 @@ export function readOptions(args, env) {
       `${source} must be http:// or https:// URLs, got ${JSON.stringify(url.replace(/^.*@/, ""))}`,
     );
   }
-  return { help: flags.help ?? false, seconds: positiveNumber("seconds", flags.seconds), endpoints };
+  const seconds = positiveNumber("seconds", flags.seconds);
+  if (seconds !== undefined && seconds > MAX_SECONDS) {
+    throw new UsageError(`--seconds must be at most ${MAX_SECONDS}, got ${seconds}`);
+  }
+  return { help: flags.help ?? false, seconds, endpoints };
 }
 
 /** @param {string} text */

@@ -19,6 +19,9 @@ describe("readOptions", () => {
     );
     expect(() => readOptions(["--endpoints", ""], {})).toThrow(/^--endpoints/);
     expect(() => readOptions(["--seconds", "soon"], {})).toThrow(/^--seconds/);
+    expect(() => readOptions(["--seconds", "3e6"], {})).toThrow(
+      "--seconds must be at most 2000000, got 3000000",
+    );
     expect(() => readOptions(["--port", "1"], {})).toThrow("--port");
   });
 });

@@ -8,13 +8,13 @@ import { checkout } from "./checkout.mjs";
 export const packages = ["@sd/core", "@sd/register", "@sd/discover", "@sd/testing"];
 
 /**
- * The READMEs of this workspace: paths from its root.
+ * The READMEs of this workspace, and what else shows code to its users: paths from its root.
  *
  * @returns {string[]}
  */
 export function readmes() {
   const folders = readdirSync(join(checkout, "packages")).map((name) => join("packages", name, "README.md"));
-  return ["README.md", ...folders];
+  return ["README.md", join("docs", "security.md"), ...folders];
 }
 
 /**

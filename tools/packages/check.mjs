@@ -87,6 +87,10 @@ async function checkConsumers(checks, tarballs, folder) {
     await run(process.execPath, [tsc, "-p", "tsconfig.test.json"], { cwd: consumer });
     await run(process.execPath, [join(modules, "vitest", "vitest.mjs"), "run"], { cwd: consumer });
   });
+  await checks.check("npx @sd/testing etcd --help explains itself", async () => {
+    const words = await run("npx", ["--no-install", "@sd/testing", "etcd", "--help"], { cwd: consumer });
+    if (!words.includes("Usage: sd-etcd")) throw new Error(words);
+  });
   const { etcd, version } = await findEtcd();
   for (const file of ["esm.mjs", "cjs.cjs"]) {
     // One etcd each: the second must not find what the first has left.

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { log, readFlags, runApp, stopSignal, warn, wholeNumber } from "@sd/app-common";
+import { excerpt, log, readFlags, runApp, stopSignal, warn, wholeNumber } from "@sd/app-common";
 import { createClient, SdError } from "@sd/core";
 import { type PrefixDiscovery, startPrefixDiscovery } from "@sd/discover";
 
@@ -46,7 +46,7 @@ async function report(discovery: PrefixDiscovery): Promise<void> {
   log(`watching prefix:${discovery.prefix} now...`);
   for await (const change of discovery.changes()) {
     const { key, value } = change.instance;
-    log(change.type === "removed" ? `del key: ${key}` : `put key : ${key} val: ${value}`);
+    log(change.type === "removed" ? `del key: ${key}` : `put key : ${key} val: ${excerpt(value)}`);
   }
 }
 
@@ -71,7 +71,7 @@ function reportStates(discoveries: readonly PrefixDiscovery[]): void {
 function formatMap(discoveries: readonly PrefixDiscovery[]): string {
   const entries = discoveries.flatMap(({ snapshot }) => snapshot.instances);
   const sorted = entries.toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
-  return `map[${sorted.map(({ key, value }) => `${key}:${value}`).join(" ")}]`;
+  return `map[${sorted.map(({ key, value }) => `${key}:${excerpt(value)}`).join(" ")}]`;
 }
 
 await runApp(main);

@@ -1,3 +1,3 @@
 export { type Flags, readFlags, UsageError, wholeNumber } from "./flags.js";
-export { formatTime, log, warn } from "./log.js";
+export { excerpt, formatTime, log, warn } from "./log.js";
 export { runApp, stopSignal } from "./run.js";

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { formatTime, log, warn } from "./log.js";
+import { excerpt, formatTime, log, warn } from "./log.js";
 
 describe("formatTime()", () => {
   const local = (ms: number, ...[year, month, day, ...time]: [number, number, number, ...number[]]): number =>
@@ -48,5 +48,13 @@ describe("log() and warn()", () => {
     const out = capture("stdout");
     log("a\nb\u001b[31m\u2028");
     expect(out[0]).toMatch(/ I \| a\\u000ab\\u001b\[31m\\u2028\n$/);
+  });
+});
+
+describe("excerpt()", () => {
+  it("leaves an address alone, and cuts what is no address any more", () => {
+    expect(excerpt("localhost:8000")).toBe("localhost:8000");
+    expect(excerpt("x".repeat(300))).toBe("x".repeat(300));
+    expect(excerpt("x".repeat(1_048_576))).toBe(`${"x".repeat(300)}... (1048576 characters)`);
   });
 });

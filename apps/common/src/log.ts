@@ -14,6 +14,13 @@ export function warn(text: string): void {
   );
 }
 
+/** What stands in etcd, as a line shows it: a longer one would fill terminals and disks, again and again. */
+export function excerpt(value: string): string {
+  return value.length <= MAX_VALUE ? value : `${value.slice(0, MAX_VALUE)}... (${value.length} characters)`;
+}
+
+const MAX_VALUE = 300;
+
 /** `YYYY-MM-DD HH:MM:SS.ffffff` in local time, from milliseconds with a fraction. */
 export function formatTime(epochMs: number): string {
   const micros = Math.floor(epochMs * 1_000);

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { log, readFlags, runApp, stopSignal, UsageError, warn, wholeNumber } from "@sd/app-common";
+import { excerpt, log, readFlags, runApp, stopSignal, UsageError, warn, wholeNumber } from "@sd/app-common";
 import { createClient } from "@sd/core";
 import { type KeyRegistration, startKeyRegistration } from "@sd/register";
 
@@ -59,9 +59,8 @@ function reportStates(registration: KeyRegistration, value: string): void {
     } else if (state.status === "lost") {
       warn(`registration lost (${state.reason}), working on it`);
     } else if (state.status === "conflict") {
-      warn(
-        `key:${key} is held by val:${Buffer.from(state.owner.value).toString()}, waiting until it is free`,
-      );
+      const owner = excerpt(Buffer.from(state.owner.value).toString());
+      warn(`key:${key} is held by val:${owner}, waiting until it is free`);
     }
   });
 }

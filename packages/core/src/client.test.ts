@@ -122,4 +122,14 @@ describe("createClient", () => {
       expect.objectContaining({ code: "SD_INVALID_ARGUMENT" }),
     );
   });
+
+  it.each<[string, unknown]>([
+    ["an address in place of options", "http://root:s3cret@localhost:2379"],
+    ["options in place of a transport", { transport: { endpoints: "a", auth: { password: "s3cret" } } }],
+    ["options in place of a clock", { endpoints: "a", clock: { password: "s3cret" } }],
+  ])("shows no secret that stands in a wrong place: %s", (_what, options) => {
+    const attempt = (): unknown => createClient(options as never);
+    expect(attempt).toThrow(expect.objectContaining({ code: "SD_INVALID_ARGUMENT" }));
+    expect(attempt).not.toThrow("s3cret");
+  });
 });

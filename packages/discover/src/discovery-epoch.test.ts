@@ -49,6 +49,18 @@ describe("Discovery: of an etcd that lost its data", () => {
     expect(keysOf(web)).toEqual(["/web/b", "/web/d"]);
   });
 
+  it("tells a new epoch that changes nothing to all who listen (D2)", async () => {
+    web = await bench.run(discover(bench.client, { service: "web", graceMs: 0 }));
+    const told: unknown[] = [];
+    web.onChanges((changes, position) => told.push([changes.length, position.epoch]));
+    const reader = new Reader(bench, web.snapshots());
+    expect(await reader.read()).toMatchObject([{ epoch: 1 }]);
+    await wipe();
+    expect(told).toEqual([[0, 2]]);
+    expect(await reader.read()).toMatchObject([{ epoch: 2 }]);
+    expect(web.snapshot.ageMs).toBeLessThan(100);
+  });
+
   it("shows a new epoch after a wipe to a lower revision, confirmed after 3 s (D8, F6)", async () => {
     await begin();
     await bench.write({ "/web/b": "h:2" });

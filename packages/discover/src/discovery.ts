@@ -29,7 +29,10 @@ import { Snapshot } from "./snapshot.js";
  */
 export type DiscoveryState = ReflectorState;
 
-/** What is called for each message of etcd that changed something, and the position that it led to. */
+/**
+ * What is called for each message of etcd that changed something, and the position that it led to. Without
+ * changes if only the epoch is new, or if the first list is empty.
+ */
 export type ChangeListener<T> = (changes: readonly Change<T>[], position: Position) => void;
 
 /** For iterators. */
@@ -251,7 +254,7 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
     this.#position = position;
     if (isNewEpoch && this.#graceMs > 0) this.#startGrace();
     this.#snapshot = undefined;
-    if (changes.length === 0 && !isFirst) return;
+    if (changes.length === 0 && !isFirst && !isNewEpoch) return;
     this.#changedAt = this.#client.clock.now();
     this.#instances = undefined;
     if (this.#picker) for (const change of changes) this.#follow(this.#picker, change);

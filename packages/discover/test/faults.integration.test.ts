@@ -33,7 +33,8 @@ describe.each([memory, ...oldestAndNewestEtcd()])("discovery on $name", ({ binar
     await using etcd = await startEtcd(binary === undefined ? {} : { binary });
     await using client = createClient({ endpoints: etcd.endpoints });
     for (const id of [0, 1, 2]) await etcd.put(`/web/${id}`, `localhost:800${id}`);
-    const web = await discover(client, { service: "web" });
+    // What a wiped etcd has lost is to go at once.
+    const web = await discover(client, { service: "web", graceMs: 0 });
     using recorded = recordChanges(web);
     let port = 9_000;
     for (const [name, fault] of Object.entries(faults)) {

@@ -1,37 +1,24 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { createServer } from "node:net";
 import { createClient, type EtcdClient } from "@sd/core";
-import { EtcdProcess, eventually, leakCheck, oldestAndNewestEtcd } from "@sd/testing";
+import { EtcdProcess, eventually, GrpcProxy, leakCheck, oldestAndNewestEtcd } from "@sd/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { discoverPrefix } from "../src/index.js";
 
 describe.each(oldestAndNewestEtcd())("discovery behind the grpc-proxy of $name (F38)", ({ binary }) => {
   let etcd: EtcdProcess;
-  let proxy: ChildProcess;
+  let proxy: GrpcProxy;
   let client: EtcdClient;
   let leaks: ReturnType<typeof leakCheck>;
 
   beforeEach(async () => {
     leaks = leakCheck();
     etcd = await EtcdProcess.start({ binary });
-    const port = await freePort();
-    const address = `127.0.0.1:${port}`;
-    // It looks for itself at the second address, and ends if it is not there (3.5.30).
-    const addresses = [`--listen-addr=${address}`, `--advertise-client-url=${address}`];
-    const args = ["grpc-proxy", "start", `--endpoints=${etcd.endpoint}`, ...addresses];
-    proxy = spawn(binary, args, {
-      stdio: "ignore",
-      env: { ...process.env, ETCD_UNSUPPORTED_ARCH: process.arch },
-    });
-    client = createClient({ endpoints: [`http://${address}`] });
-    await eventually(() => client.transport.range({ key: Buffer.from("x") }), { timeoutMs: 20_000 });
+    proxy = await GrpcProxy.start({ binary, target: etcd.endpoint });
+    client = createClient({ endpoints: [proxy.endpoint] });
   });
   afterEach(async () => {
     await client.close();
-    expect(proxy.exitCode, "the proxy runs").toBe(null);
-    const exit = new Promise((resolve) => proxy.once("exit", resolve));
-    proxy.kill("SIGKILL");
-    await exit;
+    expect(proxy.isRunning, proxy.log()).toBe(true);
+    await proxy.close();
     await etcd[Symbol.asyncDispose]();
     await leaks.assertClean({ withinMs: 3_000 });
   });
@@ -72,11 +59,3 @@ describe.each(oldestAndNewestEtcd())("discovery behind the grpc-proxy of $name (
     expect(keys.snapshot.epoch).toBe(1);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" ? (address?.port ?? 0) : 0;
-}

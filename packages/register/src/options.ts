@@ -5,7 +5,7 @@ import { type Content, toBytes } from "./content.js";
  * What to do when the key is another's.
  *
  * - `yield`: wait in the state `conflict`, enter when the key is free.
- * - `takeover`: overwrite it, at most once a second.
+ * - `takeover`: overwrite it, at most once a second; more slowly, up to 30 s apart, against one who writes back.
  * - `fail`: end with `SD_CONFLICT`.
  */
 export type ConflictPolicy = "yield" | "takeover" | "fail";

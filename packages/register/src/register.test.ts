@@ -50,6 +50,18 @@ describe("register()", () => {
     });
   });
 
+  it("registers names and metadata that are traps elsewhere, and pollutes no prototype (F71)", async () => {
+    const metadata = JSON.parse('{"__proto__":"x","constructor":"y"}');
+    const names = { service: "__proto__", id: "constructor" };
+    const registration = await bench.run(register(bench.client, { ...web, ...names, metadata }));
+    const value = '{"address":"localhost:8000","metadata":{"__proto__":"x","constructor":"y"}}';
+    expect(bench.textOf("/__proto__/constructor")).toBe(value);
+    await bench.run(registration.update({ metadata: JSON.parse('{"__proto__":"z"}') }));
+    expect(bench.textOf("/__proto__/constructor")).toContain('{"__proto__":"z"}');
+    expect(({} as Record<string, unknown>)["address"]).toBe(undefined);
+    expect(Object.prototype.constructor).toBe(Object);
+  });
+
   it("asks etcd for the TTL that was given, and for 15 s by default", async () => {
     await bench.run(register(bench.client, web));
     await bench.run(register(bench.client, { service: "web", id: "node2", address: "localhost:8001" }));

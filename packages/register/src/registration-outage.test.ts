@@ -117,6 +117,20 @@ describe.each(["frozen", "refused", "killed"])("Registration: while etcd is %s",
     await bench.run(registration.close(), 3_000);
   });
 
+  it("tries again within 1 s after a call that took its 5 s in vain, however often (R13)", async () => {
+    bench.memory.freeze();
+    const registration = startRegistration(bench.client, web);
+    await bench.clock.advance(10 * MINUTE);
+    const times = bench.memory.callsOf("grant").map(({ at }) => at);
+    const gaps = times.slice(1).map((at, index) => at - (times[index] ?? 0));
+    expect(gaps.length).toBeGreaterThan(90);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(6_000);
+    // Spread all the same: who failed together does not come back together.
+    expect(Math.max(...gaps) - Math.min(...gaps)).toBeGreaterThan(500);
+    bench.memory.thaw();
+    await bench.run(registration.ready(), 1_000);
+  });
+
   it("is back after a long outage, within the backoff cap and a little (R13)", async () => {
     const registration = await begin();
     const seen = recordStates(registration);

@@ -4,6 +4,7 @@ import {
   describe,
   type EtcdClient,
   escapeControl,
+  isLasting,
   type KeyValue,
   type Lease,
   Listeners,
@@ -29,10 +30,16 @@ import { watchKey } from "./watch-key.js";
 
 /** At most one repair in this time; repeated ones wait longer, up to the backoff's cap. */
 const REPAIR_MS = 1_000;
+/** The longest pause before a key that others keep taking is taken over once more, while it is theirs. */
+const MAX_TAKEOVER_MS = 30_000;
 /** Held for so long, the next repair is a first one. */
 const STEADY_MS = 30_000;
+/** Held for so long, nobody contests it any more: longer than rivals pause. */
+const PEACE_MS = 120_000;
 /** So many repairs at full speed, before they slow down. */
 const FREE_REPAIRS = 3;
+/** What remains at least of a pause, whatever the try before it took: who failed together disperses. */
+const PAUSE_SHARE = 0.2;
 /** Leases of our own that are remembered: an entry under one of them is ours, whatever etcd went through. */
 const MAX_OWN_LEASES = 16;
 
@@ -182,6 +189,7 @@ export class Registration<Update> implements AsyncDisposable {
     let backoff = first;
     while (!signal.aborted) {
       let delayMs = 0;
+      const triedAt = clock.now();
       try {
         const lease = await this.#obtainLease();
         const result = await this.#claim(lease);
@@ -192,11 +200,13 @@ export class Registration<Update> implements AsyncDisposable {
           await this.#yield(result.current, result.storeRevision);
         } else {
           const since = clock.now();
-          await this.#hold(lease, result);
+          const taken = await this.#hold(lease, result);
           const heldMs = clock.now() - since;
-          this.#repairs = heldMs > STEADY_MS ? 1 : this.#repairs + 1;
-          delayMs =
-            Math.min(this.#capMs, REPAIR_MS * 2 ** Math.max(0, this.#repairs - FREE_REPAIRS)) - heldMs;
+          this.#repairs = heldMs > (taken ? PEACE_MS : STEADY_MS) ? 1 : this.#repairs + 1;
+          const pauseMs = REPAIR_MS * 2 ** Math.max(0, this.#repairs - FREE_REPAIRS);
+          if (taken && this.#settings.onConflict === "takeover") {
+            await this.#truce(taken, Math.min(MAX_TAKEOVER_MS, pauseMs));
+          } else delayMs = Math.min(this.#capMs, pauseMs) - heldMs;
         }
       } catch (error) {
         if (signal.aborted) return;
@@ -204,8 +214,9 @@ export class Registration<Update> implements AsyncDisposable {
         publish("sd:registration:failed", () => ({ key: escapeControl(this.key), error }));
         this.#report(error);
         const pauseMs = retryDelayMs(error, backoff, random);
+        const triedMs = isLasting(error) ? 0 : clock.now() - triedAt;
         backoff = backoff.next();
-        await sleep(clock, pauseMs, signal).catch(() => {});
+        await sleep(clock, Math.max(pauseMs - triedMs, PAUSE_SHARE * pauseMs), signal).catch(() => {});
         await retries.spend(error, { signal }).catch(() => {});
         continue;
       }
@@ -213,7 +224,7 @@ export class Registration<Update> implements AsyncDisposable {
     }
   }
 
-  /** No pause between two tries is longer: after an outage it is back within this time (R13). */
+  /** No two tries begin further apart, but by what a try takes: after an outage it is soon back (R13). */
   get #capMs(): number {
     return Math.min(5_000, (this.#settings.ttlSeconds * 1_000) / 3);
   }
@@ -267,9 +278,10 @@ export class Registration<Update> implements AsyncDisposable {
     return !this.#wasRegistered && this.#contents.wanted.isPredecessor(current.value);
   }
 
-  /** Registered, until something ends that. */
-  async #hold(lease: Lease, owned: Owned): Promise<void> {
+  /** Registered, until something ends that. @returns what another has put in its place, if that was it. */
+  async #hold(lease: Lease, owned: Owned): Promise<KeyValue | undefined> {
     if (this.#abort.signal.aborted || lease.hasEnded) return;
+    let taken: KeyValue | undefined;
     this.#wasRegistered = true;
     this.#tellRegistered(lease, owned.revision);
     // A listener may have closed.
@@ -282,10 +294,14 @@ export class Registration<Update> implements AsyncDisposable {
       owned,
       capMs: this.#capMs,
       onWritten: (revision, error) => this.#tellRegistered(lease, revision, error),
-      onEnd: (ending) => this.#end(ending),
+      onEnd: (ending) => {
+        if (ending.type === "taken") taken = ending.by;
+        this.#end(ending);
+      },
     });
     await this.#holding.run();
     this.#holding = undefined;
+    return taken;
   }
 
   #tellRegistered(lease: Lease, revision: number, error?: unknown): void {
@@ -308,28 +324,44 @@ export class Registration<Update> implements AsyncDisposable {
 
   /** Another holds the key: waits until it may be ours. Neither updates nor the lease matter before. */
   async #yield(current: KeyValue, revision: number): Promise<void> {
+    this.#enterConflict(current);
+    await this.#untilFree((now) => this.#mayReplace(now), current, revision);
+  }
+
+  /** It may be ours, but they would take it back: leaves it to them for a while, unless they leave it. */
+  async #truce(current: KeyValue, timeoutMs: number): Promise<void> {
+    await this.#untilFree((now) => this.#ownLeases.has(now.lease), current, current.modRevision, timeoutMs);
+  }
+
+  /** Waits until the key, which held `current` at `revision`, is gone or free, for `timeoutMs` at most. */
+  async #untilFree(
+    isFree: (now: KeyValue) => boolean,
+    current: KeyValue,
+    revision: number,
+    timeoutMs?: number,
+  ): Promise<void> {
     const { signal } = this.#abort;
     if (signal.aborted) return;
     const free = deferred<void>();
-    this.#enterConflict(current);
     const guard = watchKey(
       this.#client,
       this.#settings.key,
       { revision, held: current.modRevision },
       (now) => {
-        if (!now || this.#mayReplace(now)) free.resolve();
+        if (!now || isFree(now)) free.resolve();
         else this.#enterConflict(now);
       },
     );
-    await waitFor(free.promise, { signal }).catch(() => {});
+    await waitFor(free.promise, { clock: this.#client.clock, signal, timeoutMs }).catch(() => {});
     await guard.close();
   }
 
   #enterConflict(current: KeyValue): void {
+    if (this.#abort.signal.aborted) return;
     const { state } = this;
     // The claim has found what the watch had shown.
     const isKnown = state.status === "conflict" && state.owner.modRevision === current.modRevision;
-    this.#enter({ status: "conflict", owner: ownerOf(current) });
+    this.#machine.enter({ status: "conflict", owner: ownerOf(current) });
     if (isKnown) return;
     publish("sd:registration:contested", () => ({
       key: escapeControl(this.key),

@@ -4,13 +4,14 @@ import {
   etcdBinaries,
   eventually,
   FaultProxy,
+  GrpcProxy,
   oldestAndNewestEtcd,
   recordStates,
 } from "@sd/testing";
 import { describe, expect, it } from "vitest";
 import { type KeyRegistration, registerKey } from "../src/index.js";
+import { balancer } from "./balancer.js";
 import { follow } from "./follow.js";
-import { balancer, grpcProxy } from "./grpc-proxy.js";
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const statusOf = ({ state }: KeyRegistration): string => state.status;
@@ -19,7 +20,7 @@ const leaseOf = ({ state }: KeyRegistration) => (state.status === "registered" ?
 describe.each(oldestAndNewestEtcd())("F38 behind etcd's grpc-proxy, on $name", ({ binary }) => {
   it("registers, watches, and comes back: after a revocation, and after etcd was dead for a TTL", async () => {
     await using etcd = await EtcdProcess.start({ binary });
-    await using door = await grpcProxy(binary, etcd.endpoint);
+    await using door = await GrpcProxy.start({ binary, target: etcd.endpoint });
     await using direct = createClient({ endpoints: etcd.endpoint });
     await using client = createClient({ endpoints: door.endpoint });
     const { reflector, keys } = follow(client, "/p/");

@@ -1,19 +1,9 @@
-import {
-  decodeUtf8,
-  defaultFormat,
-  type EtcdClient,
-  type Instance,
-  type KeyValue,
-  type Position,
-  parseInstanceKey,
-  SdError,
-  servicePrefix,
-  sleep,
-} from "@sd/core";
+import { type EtcdClient, type Instance, type Position, SdError, servicePrefix, sleep } from "@sd/core";
 import { type Change, type Discovery, type Entry, startDiscovery, startPrefixDiscovery } from "@sd/discover";
-import { type History, keyOf, type Life } from "./history.js";
+import type { History, Life } from "./history.js";
 import type { Process } from "./process.js";
 import type { Record } from "./record.js";
+import { differences, eventsSince, latin, listDifference, short, stateAt, type Watched } from "./told.js";
 
 export type Target =
   | { readonly type: "service"; readonly service: string }
@@ -204,13 +194,14 @@ export class DiscoverySubject {
     const life = this.#history.lives[this.#life] as Life;
     const { revision, epoch } = this.#position;
     if (before && before.epoch === epoch) {
-      const wanted = this.#eventsSince(life, before.revision, revision);
+      const wanted = eventsSince(this.#watched(life), this.#shown.keys(), before.revision, revision);
       if (wanted.length === told.length && wanted.every((each, index) => each === told[index])) {
         totals.events += told.length;
         return;
       }
     }
-    const wanted = this.#difference(life, before !== undefined && before.epoch !== epoch);
+    const isNewEpoch = before !== undefined && before.epoch !== epoch;
+    const wanted = listDifference(this.#watched(life), this.#shown, this.#showing(), revision, isNewEpoch);
     const missing = wanted.filter((each) => !told.includes(each));
     const surplus = told.filter((each) => !wanted.includes(each));
     if (missing.length === 0 && surplus.length === 0 && wanted.length === told.length) {
@@ -221,37 +212,6 @@ export class DiscoverySubject {
       "D3",
       `from ${before?.revision ?? 0} to ${revision} told ${told.slice(0, 8).join(" ")} (${told.length}), missing ${missing.slice(0, 8).join(" ")}, surplus ${surplus.slice(0, 8).join(" ")}`,
     );
-  }
-
-  #eventsSince(life: Life, from: number, to: number): string[] {
-    const known = new Set(this.#shown.keys());
-    const told: string[] = [];
-    for (const { type, kv, key } of life.between(this.prefix, from, to)) {
-      if (type === "put" && this.#isReadable(kv)) {
-        told.push(`${known.has(key) ? "~" : "+"}${key}@${kv.modRevision}`);
-        known.add(key);
-      } else if (known.delete(key)) told.push(`-${key}@${kv.modRevision}`);
-    }
-    return told;
-  }
-
-  #difference(life: Life, isNewEpoch: boolean): string[] {
-    const { revision } = this.#position;
-    const wanted = this.#wanted(life, revision);
-    const told: string[] = [];
-    for (const [key, modRevision] of wanted) {
-      const shown = this.#shown.get(key);
-      if (shown === undefined) told.push(`+${key}@${modRevision}`);
-      else if (shown !== modRevision || isNewEpoch) told.push(`~${key}@${modRevision}`);
-    }
-    const showing = this.#showing();
-    for (const key of this.#shown.keys()) {
-      // Retained: it is not gone yet.
-      if (showing.has(key) && !wanted.has(key)) continue;
-      // What can no longer be read is gone since it was written.
-      if (!wanted.has(key)) told.push(`-${key}@${life.at(key, revision)?.modRevision ?? revision}`);
-    }
-    return told;
   }
 
   #pick(): void {
@@ -310,15 +270,11 @@ export class DiscoverySubject {
   }
 
   #wanted(life: Life, revision: number): Map<string, number> {
-    const wanted = new Map<string, number>();
-    for (const [key, kv] of life.state(this.prefix, revision)) {
-      if (this.#isReadable(kv)) wanted.set(key, kv.modRevision);
-    }
-    return wanted;
+    return stateAt(this.#watched(life), revision);
   }
 
-  #isReadable(kv: KeyValue): boolean {
-    return this.#isService ? isInstance(kv) : decodeUtf8(kv.key) !== undefined;
+  #watched(life: Life): Watched {
+    return { life, prefix: this.prefix, isService: this.#isService };
   }
 
   #blame(invariant: string, text: string): void {
@@ -332,51 +288,6 @@ function retainedOf(discovery: object): ReadonlySet<string> {
   return "retained" in discovery ? (discovery.retained as ReadonlySet<string>) : new Set();
 }
 
-const readable = new WeakMap<KeyValue, boolean>();
-
-function isInstance(kv: KeyValue): boolean {
-  let isRead = readable.get(kv);
-  if (isRead === undefined) {
-    try {
-      defaultFormat.read(kv.value);
-      isRead = parseInstanceKey(kv.key) !== undefined;
-    } catch {
-      isRead = false;
-    }
-    readable.set(kv, isRead);
-  }
-  return isRead;
-}
-
 function isPickable(entry: Shown): boolean {
   return !("weight" in entry) || entry.weight > 0;
-}
-
-/** A change in short, with the revision at which it happened. */
-function short(change: Change<Shown>): string {
-  const key = latin(change.instance.key);
-  switch (change.type) {
-    case "added":
-      return `+${key}@${change.instance.modRevision}`;
-    case "updated":
-      return `~${key}@${change.instance.modRevision}`;
-    case "removed":
-      return `-${key}@${change.revision}`;
-  }
-}
-
-/** A key as the history names it. */
-function latin(key: string): string {
-  return keyOf(Buffer.from(key));
-}
-
-function differences(is: ReadonlyMap<string, number>, should: ReadonlyMap<string, number>): string[] {
-  const found: string[] = [];
-  for (const [key, modRevision] of should) {
-    const shown = is.get(key);
-    if (shown === undefined) found.push(`${key}@${modRevision} missing`);
-    else if (shown !== modRevision) found.push(`${key}@${shown} instead of @${modRevision}`);
-  }
-  for (const [key, modRevision] of is) if (!should.has(key)) found.push(`${key}@${modRevision} too much`);
-  return found;
 }

@@ -61,6 +61,17 @@ export class Life {
     return events.slice(after(events, from), after(events, to)).filter(({ key }) => key.startsWith(prefix));
   }
 
+  /** Drops all that is needed only for questions about times before `revision`. */
+  forget(revision: number): void {
+    this.events.splice(0, after(this.events, revision));
+    for (const [key, changes] of this.#byKey) {
+      const last = after(changes, revision) - 1;
+      const isGone = changes[last]?.type === "delete";
+      changes.splice(0, isGone ? last + 1 : last);
+      if (changes.length === 0) this.#byKey.delete(key);
+    }
+  }
+
   /** The first change under `prefix` after `revision`. */
   firstAfter(prefix: string, revision: number): Recorded | undefined {
     for (let index = after(this.events, revision); index < this.events.length; index += 1) {

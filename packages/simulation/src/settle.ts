@@ -1,10 +1,7 @@
 import type { World } from "./world.js";
 
-/**
- * The published worst cases of R13 and D15, in milliseconds. A call that got lost just before the end of the faults
- * has 5 s, and the pause after it takes up to 5 s: to the 10 s of R13 come the round trips, and a stream's backoff.
- */
-const MAX_ABSENCE_MS = 11_000;
+/** The published worst cases of R13 and D15, in milliseconds. */
+const MAX_ABSENCE_MS = 10_000;
 const MAX_CONVERGENCE_MS = 15_000;
 /** Who was told that etcd is full asks again after 24 to 36 s. */
 const FULL_MS = 37_000;

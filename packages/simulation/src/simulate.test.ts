@@ -38,6 +38,22 @@ describe("simulate", { timeout: 60_000 }, () => {
     }
   });
 
+  it.each([
+    ["main", ["--seeds", "0"], '--seeds must be a whole number of at least 1, got "0"'],
+    ["main", ["--from=-1"], '--from must be a whole number from 0, got "-1"'],
+    ["zoo/main", ["--only", "no such"], '--only must be part of the name of a defect, got "no such"'],
+  ])("as the command %s refuses %j", async (command, flags, message) => {
+    const folder = await mkdtemp(join(tmpdir(), "sd-simulation-"));
+    try {
+      const file = join(folder, "command.mjs");
+      await bundle(command, file);
+      const run = promisify(execFile)(process.execPath, [file, ...flags]);
+      await expect(run).rejects.toMatchObject({ code: 2, stderr: `${message} (--help shows the flags)\n` });
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
   it("looks at what it says it looks at", async () => {
     const { totals } = await simulate(1);
     const { requests, events, snapshots, registrations, virtualMs, storeEvents } = totals;

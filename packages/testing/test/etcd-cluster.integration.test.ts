@@ -157,7 +157,9 @@ describe.each(oldestAndNewestEtcd())("a cut one way between two $name", ({ binar
 
 describe("EtcdCluster", () => {
   it("refuses a size that no cluster has", async () => {
-    await expect(EtcdCluster.start({ members: 0 })).rejects.toThrow("got 0");
+    await expect(EtcdCluster.start({ members: 0 })).rejects.toThrow(
+      "members must be a whole number of at least 1, got 0",
+    );
     await expect(EtcdCluster.start({ members: 1.5 })).rejects.toThrow("got 1.5");
   });
 

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { EtcdProcess } from "../src/index.js";
+import { CertificateAuthority, EtcdProcess } from "../src/index.js";
 
 let etcd: EtcdProcess;
 
@@ -86,9 +86,21 @@ describe("EtcdProcess", () => {
     const pid = Number(other.pid);
     expect(readdirSync(directory)).toHaveLength(1);
     expect(other.log()).not.toBe("");
-    await other[Symbol.asyncDispose]();
+    await Promise.all([other.close(), other.close()]);
     expect(readdirSync(directory)).toEqual([]);
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+    await expect(other.restart()).rejects.toMatchObject({ code: "SD_CLOSED" });
+    expect(readdirSync(directory)).toEqual([]);
+    rmdirSync(directory);
+  });
+
+  it("leaves nothing behind when its certificates cannot be made", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "sd-testing-"));
+    vi.stubEnv("TMPDIR", directory);
+    const authority = await CertificateAuthority.create();
+    vi.spyOn(authority, "server").mockRejectedValue(new Error("no entropy"));
+    await expect(EtcdProcess.start({ tls: { authority } })).rejects.toThrow("no entropy");
+    vi.unstubAllEnvs();
     rmdirSync(directory);
   });
 });

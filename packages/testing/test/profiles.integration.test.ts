@@ -1,43 +1,17 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { reservePorts } from "../src/etcd/ports.js";
 import {
   type Behaviour,
   EtcdProcess,
   etcdBinaries,
   eventually,
+  GrpcProxy,
   MemoryEtcd,
   serveMemoryEtcd,
 } from "../src/index.js";
 import { deletion, NO_END, put, text, watch } from "../src/memory/requests.fixture.js";
-import { guardProcess } from "../src/process/guard.js";
 import { likeOf } from "./conformance/like-of.js";
 import { normalised } from "./conformance/normalise.js";
 import { methods, RawClient } from "./raw-client.js";
-
-/** `etcd grpc-proxy` before an etcd. */
-async function startGrpcProxy(
-  binary: string,
-  target: string,
-): Promise<AsyncDisposable & { endpoint: string }> {
-  const [reserved] = await reservePorts(1);
-  const port = reserved?.port;
-  const endpoint = `http://127.0.0.1:${port}`;
-  const args = ["grpc-proxy", "start", `--endpoints=${target}`, `--listen-addr=127.0.0.1:${port}`];
-  const child = spawn(binary, args, { stdio: "ignore" });
-  const guard = guardProcess(child.pid);
-  return {
-    endpoint,
-    async [Symbol.asyncDispose]() {
-      const exit = once(child, "exit");
-      child.kill("SIGKILL");
-      await exit;
-      guard[Symbol.dispose]();
-      reserved?.[Symbol.dispose]();
-    },
-  };
-}
 
 /** The answer to the renewal of a lease that does not exist. */
 async function renewMissing(endpoint: string): Promise<unknown> {
@@ -136,7 +110,7 @@ describe.each(etcdBinaries())("MemoryEtcd has the bugs of $name", ({ binary }) =
   });
 
   it("a TTL of -1 for a lease that is gone, behind `etcd grpc-proxy`", async () => {
-    await using proxy = await startGrpcProxy(binary, etcd.endpoint);
+    await using proxy = await GrpcProxy.start({ binary, target: etcd.endpoint });
     memory.behave({ missingLeaseTtl: -1 });
     const { endpoint } = await serveMemoryEtcd(memory);
     const [proxied, fake] = [await renewMissing(proxy.endpoint), await renewMissing(endpoint)];

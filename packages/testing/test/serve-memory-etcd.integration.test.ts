@@ -166,6 +166,15 @@ describe("serveMemoryEtcd", () => {
     expect((await frozen).count).toBe(0);
   });
 
+  it("answers that it is unavailable while it is dead, and keeps its port and data", async () => {
+    memory.put("/a", "1");
+    memory.kill();
+    await expect(get()).rejects.toEqual({ code: 14, details: "connect ECONNREFUSED" });
+    memory.restart();
+    expect((await get()).count).toBe(1);
+    expect(memory.calls).toEqual([]);
+  });
+
   it("holds watch events back and lets them go", async () => {
     const stream = raw.open(methods.Watch.watch);
     stream.send({ create: watch({ key: "/", rangeEnd: NO_END }) });
@@ -223,7 +232,15 @@ describe("serveMemoryEtcd", () => {
 
   it("refuses a port that is taken, and an address that others can reach", async () => {
     await expect(serveMemoryEtcd(memory, { port: server.port })).rejects.toThrow("EADDRINUSE");
-    await expect(serveMemoryEtcd(memory, { host: "0.0.0.0" })).rejects.toThrow("allowRemote");
+    await expect(serveMemoryEtcd(memory, { host: "0.0.0.0" })).rejects.toThrow(
+      'host must be an address of this machine alone, unless allowRemote is set, got "0.0.0.0"',
+    );
+    await expect(serveMemoryEtcd(memory, { port: 70_000 })).rejects.toThrow(
+      "port must be a whole number from 0 to 65535, got 70000",
+    );
+    await expect(serveMemoryEtcd(memory, { keepaliveMs: 0 })).rejects.toThrow("keepaliveMs must be");
+    await memory.close();
+    await expect(serveMemoryEtcd(memory)).rejects.toMatchObject({ code: "SD_CLOSED" });
   });
 
   it("leaves nothing open", async () => {

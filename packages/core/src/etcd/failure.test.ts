@@ -44,6 +44,12 @@ const table: [status: number, message: string, kind: FailureKind][] = [
   [14, "Hostname/IP does not match certificate's altnames", "tls"],
   [14, "error:0A00010B:SSL routines:ssl3_get_record:wrong version number", "tls"],
   [14, "unable to verify the first certificate", "tls"],
+  // As while NODE_TLS_REJECT_UNAUTHORIZED is 0: names instead of words.
+  [14, "No connection established. Last error: UNABLE_TO_VERIFY_LEAF_SIGNATURE", "tls"],
+  [14, "No connection established. Last error: DEPTH_ZERO_SELF_SIGNED_CERT", "tls"],
+  [14, "No connection established. Last error: SELF_SIGNED_CERT_IN_CHAIN", "tls"],
+  [14, "No connection established. Last error: CERT_HAS_EXPIRED", "tls"],
+  [14, "No connection established. Last error: ERR_TLS_CERT_ALTNAME_INVALID", "tls"],
   [16, "etcdserver: invalid auth token", "token"],
   [16, "whatever", "token"],
   [12, "unknown service etcdserverpb.Watch", "unknown"],

@@ -170,9 +170,9 @@ export function classify(status: number, message: string): FailureKind {
   }
 }
 
-/** grpc-js reports a failed handshake as UNAVAILABLE with OpenSSL's or Node's words. */
+/** grpc-js reports a failed handshake as UNAVAILABLE with OpenSSL's or Node's words, or OpenSSL's names of them. */
 function isTls(message: string): boolean {
-  return /certificate|self[- ]signed|SSL|TLS|ERR_TLS|altname|unable to verify|wrong version number/i.test(
+  return /certificate|\bCERT_|_CERT\b|_CERT_|self[- ]signed|SSL|TLS|altname|unable.to.verify|wrong version number/i.test(
     message,
   );
 }

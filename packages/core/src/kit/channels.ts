@@ -3,7 +3,8 @@ import { channel } from "node:diagnostics_channel";
 /**
  * What the packages tell, by channel name (`sd:<noun>:<participle>`).
  *
- * Payloads carry ids, revisions and durations, never credentials or values.
+ * Payloads carry ids, revisions and durations, never credentials. Of values, the errors about what cannot be read
+ * show the beginning, escaped.
  * Subscribe with `diagnostics_channel.subscribe(name, listener)`; unheard channels cost one property read.
  */
 export interface SdChannels {

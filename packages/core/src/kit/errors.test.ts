@@ -73,8 +73,20 @@ group("describe", () => {
     expect(text.endsWith("...")).toBe(true);
   });
 
-  it.each(["\n", "\u001b", "\u0085", "\u009f", "\u200f", "\u2028", "\u202e", "\u2066", "\ufeff"])(
-    "lets no log line be forged: %j",
-    (char) => expect(describe(`a${char}b`)).not.toContain(char),
-  );
+  it.each([
+    ...[
+      "\n",
+      "\u001b",
+      "\u0085",
+      "\u009f",
+      "\u00ad",
+      "\u061c",
+      "\u180e",
+      "\u200f",
+      "\u2028",
+      "\u202e",
+      "\u2066",
+    ],
+    ...["\u206f", "\ufeff", "\ufff9"],
+  ])("lets no log line be forged: %j", (char) => expect(describe(`a${char}b`)).not.toContain(char));
 });

@@ -67,15 +67,20 @@ export function invalidArgument(subject: string, requirement: string, got: unkno
   return new SdError("SD_INVALID_ARGUMENT", `${subject} must be ${requirement}, got ${describe(got)}`);
 }
 
-/** Checks that a call got its options at all. @throws SdError `SD_INVALID_ARGUMENT` */
+/**
+ * Checks that a call got its options at all.
+ *
+ * @throws SdError `SD_INVALID_ARGUMENT` that shows the type only: an address in place of the options may hold a
+ *   password.
+ */
 export function requireOptions(subject: string, options: unknown): void {
-  if (typeof options !== "object" || options === null) throw invalidArgument(subject, "an object", options);
+  if (typeof options !== "object" || options === null) throw wrongType(subject, "an object", options);
 }
 
 /**
  * Checks that `value` has these methods, whatever its class: the two copies of a package do not share one.
  *
- * @throws SdError `SD_INVALID_ARGUMENT`
+ * @throws SdError `SD_INVALID_ARGUMENT` that shows the type only: what is in it may be secret.
  */
 export function requireMethods(
   subject: string,
@@ -85,7 +90,13 @@ export function requireMethods(
 ): void {
   const methods = Object(value) as Record<string, unknown>;
   if (names.every((name) => typeof methods[name] === "function")) return;
-  throw invalidArgument(subject, what ?? `an object with ${names.join("(), ")}()`, value);
+  throw wrongType(subject, what ?? `an object with ${names.join("(), ")}()`, value);
+}
+
+/** As `invalidArgument()`, for a value of which no more than its type may be shown. */
+export function wrongType(subject: string, requirement: string, got: unknown): SdError {
+  const type = got === null ? "null" : Array.isArray(got) ? "array" : typeof got;
+  return new SdError("SD_INVALID_ARGUMENT", `${subject} must be ${requirement}, got ${type}`);
 }
 
 /** @throws SdError `SD_INVALID_ARGUMENT` */
@@ -114,11 +125,11 @@ export function describe(value: unknown): string {
   return escapeControl(text.length > 120 ? `${text.slice(0, 117)}...` : text);
 }
 
-/** Escapes what could forge a log line or drive a terminal: C0, C1, line separators, bidi marks. */
+/** Escapes what could forge a log line or drive a terminal: C0, C1, line separators, bidi marks, what is unseen. */
 export function escapeControl(text: string): string {
   return text.replace(
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-    /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
+    /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { runCommand, whole } from "../flags.js";
+import { positive, runCommand } from "../flags.js";
 import { defects } from "./defects.js";
 import { hunt, plant } from "./plant.js";
 
@@ -29,13 +29,16 @@ async function main(): Promise<number> {
     process.stdout.write(help);
     return 0;
   }
-  const seeds = whole("seeds", flags.seeds);
-  const folder = join(fileURLToPath(import.meta.url), "..", "zoo");
-  await mkdir(folder, { recursive: true });
+  const seeds = positive("seeds", flags.seeds);
   const chosen = defects.filter(({ name }) => name.includes(flags.only));
+  if (chosen.length === 0) {
+    throw new TypeError(`--only must be part of the name of a defect, got ${JSON.stringify(flags.only)}`);
+  }
   const width = Math.max(...chosen.map(({ name }) => name.length));
   process.stdout.write(`${"defect".padEnd(width)}  breaks  seed  seeds   time\n`);
   let missed = 0;
+  const folder = join(fileURLToPath(import.meta.url), "..", "zoo");
+  await mkdir(folder, { recursive: true });
   for (const [index, defect] of chosen.entries()) {
     const startedAt = performance.now();
     const file = join(folder, `${index}.mjs`);

@@ -30,4 +30,12 @@ describe("eventually", () => {
     await expect(eventually(() => false, { timeoutMs: 0 })).rejects.toThrow("it is still false");
     expect(tries).toBeGreaterThan(1);
   });
+
+  it("refuses limits that never come", async () => {
+    const tried = eventually(() => false, { timeoutMs: Number.NaN });
+    await expect(tried).rejects.toThrow("timeoutMs must be a number from 0, got NaN");
+    await expect(eventually(() => {}, { everyMs: -1 })).rejects.toThrow(
+      "everyMs must be a number from 0, got -1",
+    );
+  });
 });

@@ -1,3 +1,5 @@
+import { invalidArgument } from "@sd/core";
+
 /** Bounds of `eventually()`. */
 export interface EventuallyOptions {
   /** Default 5000. */
@@ -12,12 +14,17 @@ export interface EventuallyOptions {
  * Tries at once, then after each pause, and at least once more at the end. In real time: for processes and
  * sockets, not for code on a `ManualClock`.
  *
+ * @throws SdError `SD_INVALID_ARGUMENT`
  * @throws Error with the last try's error as its cause and in its message.
  */
 export async function eventually<Result>(
   work: () => Result | Promise<Result>,
   { timeoutMs = 5_000, everyMs = 20 }: EventuallyOptions = {},
 ): Promise<Exclude<Result, false>> {
+  // A deadline that is no number never comes.
+  for (const [name, value] of Object.entries({ timeoutMs, everyMs })) {
+    if (!(value >= 0)) throw invalidArgument(name, "a number from 0", value);
+  }
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const isLast = performance.now() >= deadline;

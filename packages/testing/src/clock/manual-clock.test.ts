@@ -86,4 +86,13 @@ describe("ManualClock", () => {
     await moving;
     expect(clock.now()).toBe(6);
   });
+
+  it("refuses to go where no time is", async () => {
+    const clock = new ManualClock();
+    for (const ms of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+      await expect(clock.advance(ms)).rejects.toThrow(`ms must be a number from 0, got ${ms}`);
+    }
+    expect(() => clock.setTimer(Number.NaN, () => {})).toThrow("delayMs must be a number, got NaN");
+    expect([clock.now(), clock.pending]).toEqual([0, 0]);
+  });
 });

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
-import type { Clock, Timer } from "@sd/core";
+import { type Clock, invalidArgument, type Timer } from "@sd/core";
 
 interface Entry {
   readonly at: number;
@@ -29,7 +29,9 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
+  /** @throws SdError `SD_INVALID_ARGUMENT` for a delay that is no number: it would never be over. */
   setTimer(delayMs: number, fire: () => void): Timer {
+    if (Number.isNaN(delayMs)) throw invalidArgument("delayMs", "a number", delayMs);
     const entry: Entry = { at: this.#now + Math.max(0, delayMs), fire };
     this.#timers.splice(this.#indexAfter(entry.at), 0, entry);
     return { [Symbol.dispose]: () => this.#remove(entry) };
@@ -48,15 +50,17 @@ export class ManualClock implements Clock {
   /**
    * Moves the time by `ms` and fires what falls due, timers that are made meanwhile included.
    *
+   * @throws SdError `SD_INVALID_ARGUMENT`
    * @throws what a timer throws; the time then stands at that timer. Also throws if it is already moving,
    *   or if a million timers fire, which means that one renews itself without delay.
    */
   async advance(ms: number): Promise<void> {
+    if (!Number.isFinite(ms) || ms < 0) throw invalidArgument("ms", "a number from 0", ms);
     if (this.#moving) throw new Error("the clock is already moving: await the last advance() first");
     this.#moving = true;
     try {
       await drain();
-      const target = this.#now + Math.max(0, ms);
+      const target = this.#now + ms;
       for (let fired = 0; ; fired += 1) {
         const next = this.#timers[0];
         if (next && next.at <= target) {

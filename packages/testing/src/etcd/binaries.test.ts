@@ -26,11 +26,17 @@ describe("cleanEnv", () => {
     vi.stubEnv("ETCD_NAME", "x");
     vi.stubEnv("ETCDCTL_ENDPOINTS", "x");
     vi.stubEnv("SD_ETCD_BIN", "kept");
-    const env = cleanEnv();
+    const env = cleanEnv("x64");
     expect([env["ETCD_NAME"], env["ETCDCTL_ENDPOINTS"], env["SD_ETCD_BIN"]]).toEqual([
       undefined,
       undefined,
       "kept",
     ]);
+  });
+
+  it("tells etcd 3.4 that it may run on this machine", () => {
+    vi.stubEnv("ETCD_UNSUPPORTED_ARCH", "other");
+    expect(cleanEnv("arm64")["ETCD_UNSUPPORTED_ARCH"]).toBe("arm64");
+    expect(cleanEnv("x64")["ETCD_UNSUPPORTED_ARCH"]).toBe(undefined);
   });
 });

@@ -58,9 +58,13 @@ export async function runProgram(
   return stdout;
 }
 
-/** The environment without the variables that etcd and etcdctl take for flags. */
-export function cleanEnv(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^ETCD(CTL)?_/.test(name)));
+/**
+ * The environment without the variables that etcd and etcdctl take for flags, and with the one by which etcd 3.4
+ * lets itself be run on other machines than amd64, if only for `--version`.
+ */
+export function cleanEnv(arch: string = process.arch): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !/^ETCD(CTL)?_/.test(name));
+  return { ...Object.fromEntries(kept), ...(arch === "x64" ? {} : { ETCD_UNSUPPORTED_ARCH: arch }) };
 }
 
 function findTool(name: string, variable: string, etcd: string): string {

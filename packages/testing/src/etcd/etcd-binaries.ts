@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { delimiter } from "node:path";
-import { findEtcd } from "./binaries.js";
+import { cleanEnv, findEtcd } from "./binaries.js";
 
 /** An etcd to test with. */
 export interface EtcdBinary {
@@ -18,7 +18,8 @@ export interface EtcdBinary {
 export function etcdBinaries(): readonly EtcdBinary[] {
   const newer = (process.env["SD_ETCD_NEWER_BIN"] ?? "").split(delimiter).filter((binary) => binary !== "");
   return [findEtcd(), ...newer].map((binary) => {
-    const version = /etcd Version: (\S+)/.exec(execFileSync(binary, ["--version"], { encoding: "utf8" }));
+    const answer = execFileSync(binary, ["--version"], { encoding: "utf8", env: cleanEnv() });
+    const version = /etcd Version: (\S+)/.exec(answer);
     return { name: `etcd ${version?.[1] ?? "of unknown version"}`, binary };
   });
 }
@@ -28,6 +29,8 @@ export function etcdBinaries(): readonly EtcdBinary[] {
  * if `SD_ETCD_ALL` is set.
  */
 export function oldestAndNewestEtcd(): readonly EtcdBinary[] {
-  const all = etcdBinaries();
+  const all = [...etcdBinaries()].sort((one, other) =>
+    one.name.localeCompare(other.name, "en", { numeric: true }),
+  );
   return process.env["SD_ETCD_ALL"] ? all : all.filter((_, index) => index === 0 || index === all.length - 1);
 }

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
+import { invalidArgument } from "@sd/core";
 import { eventually } from "../check/eventually.js";
 import type { EtcdAuth } from "./auth.js";
-import { EtcdProcess, type EtcdProcessOptions } from "./etcd-process.js";
+import { EtcdProcess } from "./etcd-process.js";
+import { checkOptions, type EtcdProcessOptions } from "./etcd-process-options.js";
 import { findLeader } from "./find-leader.js";
 import { PeerNetwork } from "./peer-network.js";
 import { type ReservedPort, reservePorts } from "./ports.js";
@@ -23,14 +25,15 @@ const MEMBER_LOSS_MS = 300;
  * A real etcd cluster on loopback ports. Each member is an `EtcdProcess`: `member.kill()`, `member.freeze()`.
  *
  * What members send each other passes through this process, so that it can be cut; a test that blocks its event
- * loop for a second has them elect a new leader. It serves when `start()` and `restart()` resolve. Dispose it:
+ * loop for a second has them elect a new leader. It serves when `start()` and `restart()` resolve. Close it:
  * all is cleaned up, as for an `EtcdProcess`. For Linux and macOS.
  */
-export class EtcdCluster {
+export class EtcdCluster implements AsyncDisposable {
   readonly #peers: readonly EtcdProcess[];
   readonly #network: PeerNetwork;
   readonly #ports: readonly ReservedPort[];
   readonly #removed = new Set<EtcdProcess>();
+  #closed: Promise<void> | undefined;
 
   private constructor(peers: readonly EtcdProcess[], network: PeerNetwork, ports: readonly ReservedPort[]) {
     this.#peers = peers;
@@ -41,12 +44,14 @@ export class EtcdCluster {
   /**
    * Starts all members at once and waits until each of them serves.
    *
+   * @throws SdError `SD_INVALID_ARGUMENT`
    * @throws Error with etcd's log if one does not, or one that tells how to get an etcd if there is none.
    */
   static async start(options: EtcdClusterOptions = {}): Promise<EtcdCluster> {
+    checkOptions(options);
     const { members = 3 } = options;
     if (!Number.isInteger(members) || members < 1) {
-      throw new Error(`members must be a whole number from 1, got ${members}`);
+      throw invalidArgument("members", "a whole number of at least 1", members);
     }
     const ports = await reservePorts(members);
     const peers: EtcdProcess[] = [];
@@ -61,7 +66,7 @@ export class EtcdCluster {
       await cluster.restart();
       return cluster;
     } catch (error) {
-      await cluster[Symbol.asyncDispose]();
+      await cluster.close();
       throw error;
     }
   }
@@ -204,11 +209,21 @@ export class EtcdCluster {
     await (await this.leader()).disableAuth();
   }
 
-  /** Kills all members and removes their data. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#peers.map((member) => member[Symbol.asyncDispose]()));
+  /** Kills all members and removes their data. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    const outcomes = await Promise.allSettled(this.#peers.map((member) => member.close()));
     await this.#network[Symbol.asyncDispose]();
     for (const port of this.#ports) port[Symbol.dispose]();
+    for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
   }
 
   /** Does it to all members at once. All have ended what they do, well or not, when it resolves or rejects. */

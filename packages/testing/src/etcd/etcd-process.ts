@@ -1,46 +1,22 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
+import { SdError } from "@sd/core";
 import { freezeProcess } from "../process/freeze.js";
 import { guardDirectory } from "../process/guard.js";
 import type { Certificate } from "../tls/certificate-authority.js";
 import { checkRoot, disableAuth, type EtcdAuth, enableAuth } from "./auth.js";
 import { etcdVersion, findEtcd, findEtcdctl, runProgram } from "./binaries.js";
+import { checkOptions, type EtcdProcessOptions } from "./etcd-process-options.js";
 import { EtcdProcessRun } from "./etcd-process-run.js";
-import { etcdFlags, type Place } from "./flags.js";
-import { isHealthy } from "./health.js";
+import { etcdFlags } from "./flags.js";
 import { LogTail } from "./log-tail.js";
 import { type MemberStatus, readStatus } from "./member-status.js";
+import { alone, type Membership } from "./membership.js";
 import { PORT_TAKEN, startDespitePorts } from "./port-taken.js";
 import { isPortFree, type ReservedPort, reservePorts } from "./ports.js";
-import { type RestoreOptions, restoreSnapshot } from "./snapshot-tool.js";
-import { type EtcdTls, TlsFiles } from "./tls-files.js";
-
-export interface EtcdProcessOptions {
-  /** The etcd binary. Default: the variable `SD_ETCD_BIN`, else `etcd` in the `PATH`. */
-  readonly binary?: string;
-  /** Flags of etcd, after ours: of a flag given twice, the last one counts. */
-  readonly args?: readonly string[];
-  /** The client port. Default: a free one. */
-  readonly port?: number;
-  /** TLS for clients. Default: none. */
-  readonly tls?: EtcdTls;
-  /** How long it may take to serve. Default 20000. */
-  readonly startTimeoutMs?: number;
-}
-
-/** What the members of a cluster share, and one's place among them. */
-export interface Membership extends Place {
-  /** Where it listens for the others, on a port that is reserved. */
-  readonly peerUrl: string;
-  readonly access: Access;
-}
-
-/** As whom etcdctl is run: `user:password`. */
-interface Access {
-  user: string | undefined;
-}
+import { checkRestore, type RestoreOptions, restoreSnapshot } from "./snapshot-tool.js";
+import { TlsFiles } from "./tls-files.js";
 
 interface Settings {
   readonly binary: string;
@@ -54,10 +30,10 @@ interface Settings {
 /**
  * A real etcd: one member on loopback ports, with a data directory of its own under the temporary directory.
  *
- * It serves when `start()` and `restart()` resolve. Dispose it: it is killed and its data are removed, which
+ * It serves when `start()` and `restart()` resolve. Close it: it is killed and its data are removed, which
  * happens at the latest when this process ends, even by SIGKILL. For Linux and macOS.
  */
-export class EtcdProcess {
+export class EtcdProcess implements AsyncDisposable {
   /** `sd`, or its name in its cluster. */
   readonly name: string;
   /** Where clients connect: `http://127.0.0.1:<port>`, or `https://…`; the same for its whole life. */
@@ -70,6 +46,7 @@ export class EtcdProcess {
   readonly #log = new LogTail();
   #tls: TlsFiles | undefined;
   #run: EtcdProcessRun | undefined;
+  #closed: Promise<void> | undefined;
 
   private constructor(settings: Settings) {
     const { directory, membership, options, ports, version } = settings;
@@ -84,9 +61,11 @@ export class EtcdProcess {
   /**
    * Starts etcd and waits until it serves.
    *
+   * @throws SdError `SD_INVALID_ARGUMENT`
    * @throws Error with etcd's log if it does not, or one that tells how to get an etcd if there is none.
    */
-  static start(options: EtcdProcessOptions = {}): Promise<EtcdProcess> {
+  static async start(options: EtcdProcessOptions = {}): Promise<EtcdProcess> {
+    checkOptions(options);
     return startDespitePorts(() => EtcdProcess.#start(options));
   }
 
@@ -94,12 +73,17 @@ export class EtcdProcess {
   static async createMember(options: EtcdProcessOptions, given?: Membership): Promise<EtcdProcess> {
     const binary = findEtcd(options.binary);
     const version = await etcdVersion(binary);
+    const directory = await mkdtemp(join(tmpdir(), "sd-etcd-"));
     const ports = await reservePorts(2);
     const membership = given ?? alone(`http://127.0.0.1:${ports[1]?.port}`);
-    const directory = await mkdtemp(join(tmpdir(), "sd-etcd-"));
     const etcd = new EtcdProcess({ binary, version, directory, ports, membership, options });
-    if (options.tls) etcd.#tls = await TlsFiles.write(directory, options.tls);
-    return etcd;
+    try {
+      if (options.tls) etcd.#tls = await TlsFiles.write(directory, options.tls);
+      return etcd;
+    } catch (error) {
+      await etcd.close();
+      throw error;
+    }
   }
 
   static async #start(options: EtcdProcessOptions): Promise<EtcdProcess> {
@@ -108,7 +92,7 @@ export class EtcdProcess {
       await etcd.#launch();
       return etcd;
     } catch (error) {
-      await etcd[Symbol.asyncDispose]();
+      await etcd.close();
       throw error;
     }
   }
@@ -137,7 +121,7 @@ export class EtcdProcess {
     await this.#run?.kill();
   }
 
-  /** Starts it again with the same ports and data, after `stop()` if it runs. */
+  /** Starts it again with the same ports and data, after `stop()` if it runs. @throws SdError `SD_CLOSED` */
   async restart(): Promise<void> {
     await this.stop();
     await startDespitePorts(async () => {
@@ -205,11 +189,13 @@ export class EtcdProcess {
    * Replaces its data by those of a snapshot, of any etcd. It has them after `restart()`: at the revision of the
    * snapshot, and with the same ids as before unless told otherwise.
    *
+   * @throws SdError `SD_INVALID_ARGUMENT` for what this etcd cannot do; then its data are as they were.
    * @throws Error unless it is down, or with the words of etcd's tool.
    */
   async restore(snapshot: Uint8Array, options: RestoreOptions = {}): Promise<void> {
-    await this.wipe();
     const { binary, version, membership } = this.#settings;
+    checkRestore(version, options);
+    await this.wipe();
     await this.#withFile(async (file) => {
       await writeFile(file, snapshot);
       const target = { etcd: binary, version, file, dataDirectory: this.#dataDirectory, place: membership };
@@ -246,11 +232,20 @@ export class EtcdProcess {
     await this.#tls.replace(certificate);
   }
 
-  /** Kills it and removes its data. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Kills it and removes its data. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
     await this.kill();
-    await rm(this.#settings.directory, { recursive: true, force: true, maxRetries: 5 });
     for (const port of this.#settings.ports) port[Symbol.dispose]();
+    await rm(this.#settings.directory, { recursive: true, force: true, maxRetries: 5 });
     this.#guard[Symbol.dispose]();
   }
 
@@ -283,31 +278,16 @@ export class EtcdProcess {
       tls: this.#tls?.etcdFlags ?? {},
       args: options.args ?? [],
     });
-    const run = new EtcdProcessRun(binary, version, flags, this.#log);
+    // Nobody would end it, nor remove its data.
+    if (this.#closed) throw new SdError("SD_CLOSED", "this etcd is closed: start another one");
+    const run = new EtcdProcessRun(binary, flags, this.#log);
     this.#run = run;
     try {
-      await this.#served(run, options.startTimeoutMs ?? 20_000);
+      const { startTimeoutMs: timeoutMs = 20_000 } = options;
+      await run.served(this.endpoint, { timeoutMs, client: this.#tls?.client });
     } catch (error) {
       await run.kill();
       throw error;
     }
   }
-
-  async #served(run: EtcdProcessRun, timeoutMs: number): Promise<void> {
-    const deadline = performance.now() + timeoutMs;
-    while (!(await isHealthy(this.endpoint, 1_000, this.#tls?.client))) {
-      if (run.hasEnded) throw new Error(`etcd ended before it served; its log:\n${this.log()}`);
-      if (performance.now() > deadline) {
-        throw new Error(`etcd did not serve within ${timeoutMs} ms; its log:\n${this.log()}`);
-      }
-      await pause(20);
-    }
-  }
-}
-
-/** A cluster of one. */
-function alone(peerUrl: string): Membership {
-  const initialCluster = `sd=${peerUrl}`;
-  const place = { name: "sd", advertisedPeerUrl: peerUrl, initialCluster, token: "etcd-cluster" };
-  return { ...place, peerUrl, access: { user: undefined } };
 }

@@ -78,7 +78,7 @@ export class PeerNetwork {
   /** Drops all connections. The members are down by then, or lose each other. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
-    await Promise.all(this.#links.flat().map((link) => link[Symbol.asyncDispose]()));
+    await Promise.all(this.#links.flat().map((link) => link.close()));
     await Promise.all(this.#gates.map((gate) => once(gate.close(), "close")));
   }
 

@@ -1,3 +1,4 @@
+import { invalidArgument } from "@sd/core";
 import { findEtcdctl, findEtcdutl, runProgram } from "./binaries.js";
 import { asArguments, type Place, placeFlags } from "./flags.js";
 
@@ -25,14 +26,25 @@ export function restoreTool(etcd: string, version: string): string {
   return major > 3 || minor >= 6 ? findEtcdutl(etcd) : findEtcdctl(etcd);
 }
 
+/** @throws SdError `SD_INVALID_ARGUMENT` for what an etcd of that version cannot do. */
+export function checkRestore(version: string, { token, bumpRevision }: RestoreOptions): void {
+  if (token === "") throw invalidArgument("token", "a text, or left out for the same ids", token);
+  if (bumpRevision === undefined) return;
+  if (!Number.isSafeInteger(bumpRevision) || bumpRevision < 1) {
+    throw invalidArgument("bumpRevision", "a whole number of at least 1", bumpRevision);
+  }
+  if (version.startsWith("3.4.")) {
+    throw invalidArgument(
+      "bumpRevision",
+      `left out for etcd ${version}, which cannot: take 3.5`,
+      bumpRevision,
+    );
+  }
+}
+
 /** Makes the data of a member from a snapshot. @throws Error with the words of etcd's tool. */
 export async function restoreSnapshot(restore: Restore): Promise<void> {
   const { etcd, version, file, dataDirectory, place, token = place.token, bumpRevision } = restore;
-  if (bumpRevision !== undefined && version.startsWith("3.4.")) {
-    throw new Error(
-      `etcd ${version} cannot bump revisions, got bumpRevision ${bumpRevision}: take 3.5 or newer`,
-    );
-  }
   const bump = bumpRevision === undefined ? [] : [`--bump-revision=${bumpRevision}`, "--mark-compacted"];
   const flags = asArguments({ "data-dir": dataDirectory, ...placeFlags({ ...place, token }) });
   const args = ["snapshot", "restore", file, ...flags, ...bump];

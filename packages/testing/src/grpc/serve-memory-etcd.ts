@@ -1,5 +1,6 @@
 import { createServer } from "node:net";
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedHandleCall } from "@grpc/grpc-js";
+import { invalidArgument, requireOptions, SdError } from "@sd/core";
 import { type Door, hostOf, type MemoryEtcd } from "../memory/memory-etcd.js";
 import { handlers } from "./handlers.js";
 
@@ -29,20 +30,31 @@ export interface MemoryEtcdServer extends Door, AsyncDisposable {
  * Lets any client of etcd reach a store in memory: a gRPC server on a port of this machine.
  *
  * It is the same store that `memory.transport()` leads to, with the same faults: `cut()` ends its calls and
- * streams, `refuse()` fails new ones, `freeze()` keeps them waiting. Give the store a clock that runs by itself.
+ * streams, `refuse()` fails new ones, `freeze()` keeps them waiting. The port stays open whatever happens to the
+ * store: what cannot be reached answers `UNAVAILABLE` where a dead etcd would refuse the connection. Give the store
+ * a clock that runs by itself.
  * Serves when it resolves; `close()`, or that of the store, ends all connections at once.
  *
- * @throws Error if the address is not of this machine and `allowRemote` is not set, or the port is taken.
+ * @throws SdError `SD_INVALID_ARGUMENT`, also for an address that is not of this machine alone without `allowRemote`;
+ *   `SD_CLOSED` if the store is.
+ * @throws Error if the port is taken.
  */
 export async function serveMemoryEtcd(
   memory: MemoryEtcd,
-  { port = 0, host = "127.0.0.1", allowRemote = false, keepaliveMs = 60_000 }: ServeOptions = {},
+  options: ServeOptions = {},
 ): Promise<MemoryEtcdServer> {
-  if (!allowRemote && !isLoopback(host)) {
-    throw new Error(`${host} is not an address of this machine alone: it takes \`allowRemote\``);
+  requireOptions("the options of serveMemoryEtcd()", options);
+  const { port = 0, host = "127.0.0.1", allowRemote = false, keepaliveMs = 60_000 } = options;
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw invalidArgument("port", "a whole number from 0 to 65535", port);
   }
-  await checkFree(host, port);
+  if (!allowRemote && !isLoopback(host)) {
+    throw invalidArgument("host", "an address of this machine alone, unless allowRemote is set", host);
+  }
+  if (!(keepaliveMs >= 1)) throw invalidArgument("keepaliveMs", "a number of at least 1", keepaliveMs);
   const door = hostOf(memory);
+  if (door.isClosed) throw new SdError("SD_CLOSED", "this MemoryEtcd is closed");
+  await checkFree(host, port);
   const server = new Server({
     // Sizes are checked by the handlers, in etcd's words; this bounds what is gathered until then.
     "grpc.max_receive_message_length": MAX_RECEIVE_BYTES,

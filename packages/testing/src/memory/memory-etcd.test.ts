@@ -10,7 +10,7 @@ import {
 import { beforeEach, describe, expect, it } from "vitest";
 import { ManualClock } from "../clock/manual-clock.js";
 import { leaseId } from "./lease-id.js";
-import { MemoryEtcd } from "./memory-etcd.js";
+import { MemoryEtcd, type MemoryEtcdOptions } from "./memory-etcd.js";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (value: Uint8Array) => new TextDecoder().decode(value);
@@ -328,5 +328,46 @@ describe("MemoryEtcd with retainedChanges", () => {
     expect(() => new MemoryEtcd({ retainedChanges })).toThrow(
       "retainedChanges must be a whole number of at least 1",
     );
+  });
+});
+
+describe("a MemoryEtcd that was killed", () => {
+  it("lets leases expire again, whichever way it comes back", async () => {
+    await client.grant({ id: leaseId(1n), ttlSeconds: 5 });
+    etcd.kill();
+    await clock.advance(6_000);
+    expect(etcd.leases).toEqual([1n]);
+    etcd.accept();
+    expect(etcd.leases).toEqual([]);
+    await client.grant({ id: leaseId(2n), ttlSeconds: 5 });
+    etcd.kill();
+    await clock.advance(6_000);
+    etcd.restart();
+    await clock.advance(4_999);
+    expect(etcd.leases).toEqual([2n]);
+    await clock.advance(1);
+    expect(etcd.leases).toEqual([]);
+  });
+});
+
+describe("the options of a MemoryEtcd", () => {
+  it.each<[MemoryEtcdOptions, string]>([
+    [{ version: "3.6.0" as never }, 'version must be one of 3.4.23, 3.5.16, 3.5.30, got "3.6.0"'],
+    [{ minTtlSeconds: -1 }, "minTtlSeconds must be a number from 0, got -1"],
+    [{ catchUpDelayMs: Number.NaN }, "catchUpDelayMs must be a number from 0, got NaN"],
+    [{ progressIntervalMs: 0 }, "progressIntervalMs must be a number above 0, got 0"],
+    [null as never, "the options of a MemoryEtcd must be an object, got null"],
+  ])("%j are refused", (options, message) => {
+    expect(() => new MemoryEtcd(options)).toThrow(message);
+  });
+});
+
+describe("a MemoryEtcd that is closed", () => {
+  it("takes no new clients", async () => {
+    const other = new MemoryEtcd({ clock });
+    const early = other.transport();
+    await Promise.all([other.close(), other.close()]);
+    await expect(early.range({ key: bytes("/a") })).rejects.toMatchObject({ code: "SD_CLOSED" });
+    expect(() => other.transport()).toThrow("this MemoryEtcd is closed");
   });
 });

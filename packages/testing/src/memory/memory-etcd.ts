@@ -1,11 +1,12 @@
-import type {
-  Clock,
-  EtcdTransport,
-  KeyValue,
-  LeaseId,
-  RangeRequest,
-  RangeResponse,
-  WatchEvent,
+import {
+  type Clock,
+  type EtcdTransport,
+  type KeyValue,
+  type LeaseId,
+  type RangeRequest,
+  type RangeResponse,
+  SdError,
+  type WatchEvent,
 } from "@sd/core";
 import { AlarmAction, AlarmType } from "./api/cluster.js";
 import { EMPTY, type RequestOp } from "./api/kv.js";
@@ -15,7 +16,8 @@ import type { Behaviour } from "./behaviour.js";
 import type { AnswerVerb, Call, RequestVerb, Verb } from "./calls.js";
 import { HeldMessages } from "./held-messages.js";
 import { keyText, toBytes } from "./keys.js";
-import { MemoryServer, type MemoryServerOptions } from "./memory-server.js";
+import { MemoryServer } from "./memory-server.js";
+import type { MemoryServerOptions } from "./memory-server-options.js";
 import { MemoryTransport } from "./memory-transport.js";
 import { Network } from "./network.js";
 import { toRange } from "./port.js";
@@ -33,6 +35,7 @@ export interface TransportOptions {
 
 /** What a door to a store works on. */
 export interface DoorHost {
+  readonly isClosed: boolean;
   readonly server: MemoryServer;
   readonly network: Network;
   readonly held: HeldMessages;
@@ -64,6 +67,7 @@ export let hostOf: (etcd: MemoryEtcd) => DoorHost;
 export class MemoryEtcd {
   static {
     hostOf = (etcd) => ({
+      isClosed: etcd.#closed !== undefined,
       server: etcd.#server,
       network: etcd.#network,
       held: etcd.#held,
@@ -79,6 +83,7 @@ export class MemoryEtcd {
   readonly #calls: Call[] = [];
   readonly #transports: EtcdTransport[] = [];
   readonly #doors = new Set<Door>();
+  #closed: Promise<void> | undefined;
   /** Users and roles, and whether clients must say who they are; at first they need not. */
   readonly auth: MemoryAuth;
 
@@ -90,8 +95,11 @@ export class MemoryEtcd {
   /**
    * A new client of this store. Its timeouts run on `clock`, by default the store's. With `auth` it authenticates
    * when it has to, as the adapter to a real etcd does.
+   *
+   * @throws SdError `SD_CLOSED`
    */
   transport({ clock = this.#server.clock, auth }: TransportOptions = {}): EtcdTransport {
+    if (this.#closed) throw new SdError("SD_CLOSED", "this MemoryEtcd is closed");
     const client = this.#transports.length + 1;
     const open = (token: string | undefined): MemoryTransport =>
       new MemoryTransport(
@@ -110,7 +118,10 @@ export class MemoryEtcd {
     return transport;
   }
 
-  /** All that clients have asked for, refused and dropped requests included. Grows until `clearCalls()`. */
+  /**
+   * All that the clients of `transport()` have asked for, refused and dropped requests included. Grows until
+   * `clearCalls()`. Who comes by a port (`serveMemoryEtcd()`) is not among them: see `events` for what they did.
+   */
   get calls(): readonly Call[] {
     return this.#calls;
   }
@@ -233,9 +244,10 @@ export class MemoryEtcd {
     this.#network.isRefusing = true;
   }
 
-  /** Ends `refuse()`. */
+  /** Ends `refuse()`, and `kill()` too, as if it had only been unreachable: what has run down meanwhile expires. */
   accept(): void {
     this.#network.isRefusing = false;
+    if (!this.#network.isFrozen) this.#server.leases.resume();
   }
 
   /**
@@ -268,7 +280,6 @@ export class MemoryEtcd {
   /** Comes back with its data after `kill()`: every lease has its full TTL again, as after an election. */
   restart(): void {
     this.#server.restart();
-    this.#server.leases.resume();
     this.accept();
   }
 
@@ -312,13 +323,18 @@ export class MemoryEtcd {
     this.#held.release(count);
   }
 
-  /** Closes all its transports and servers, and stops the timers of its leases. */
-  async close(): Promise<void> {
-    await Promise.all([...this.#transports, ...this.#doors].map((each) => each.close()));
-    this.#server.leases.clear();
+  /** Closes all its transports and servers, and stops the timers of its leases. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#transports, ...this.#doors].map((each) => each.close()));
+    this.#server.leases.clear();
   }
 }

@@ -1,4 +1,4 @@
-import { type Clock, type Header, invalidArgument, type KeyValue, systemClock } from "@sd/core";
+import { type Clock, type Header, type KeyValue, systemClock } from "@sd/core";
 import { Alarms, alarmText } from "./alarms.js";
 import * as cluster from "./api/cluster.js";
 import type * as kv from "./api/kv.js";
@@ -8,35 +8,16 @@ import { AuthServer } from "./auth/auth-server.js";
 import { AuthStore } from "./auth/auth-store.js";
 import { type Client, Guard } from "./auth/guard.js";
 import { SimpleTokens } from "./auth/simple-tokens.js";
-import { type Behaviour, behaviours, type EtcdVersion } from "./behaviour.js";
+import { type Behaviour, behaviours } from "./behaviour.js";
 import { checkDelete, checkPut, checkTxn } from "./check-txn.js";
 import { keyBytes, keyRange, keyText } from "./keys.js";
 import { Leases } from "./leases.js";
+import { checkOptions, type MemoryServerOptions } from "./memory-server-options.js";
 import { checkRange, runRange } from "./range.js";
 import { refusal } from "./refusals.js";
 import { Store, type StoreOptions, type View } from "./store.js";
 import { checkPath, choosePath, costsSpace, isReadOnly, runDelete, runPath, runPut } from "./transactions.js";
 import { type WatchHost, WatchServer } from "./watch-server.js";
-
-/** How an in-memory etcd differs from the default. */
-export interface MemoryServerOptions extends StoreOptions {
-  /** Default: the machine's. */
-  readonly clock?: Clock | undefined;
-  /** The etcd that it is like. Default "3.5.30". */
-  readonly version?: EtcdVersion | undefined;
-  /** Differences from that version: bugs, one by one. */
-  readonly behaviour?: Partial<Behaviour> | undefined;
-  /** Shorter TTLs are raised to this. Default 2, which is etcd's with its default election timeout. */
-  readonly minTtlSeconds?: number | undefined;
-  /** How long a watch that starts in the past waits for each batch; etcd: up to 100. Default 0. */
-  readonly catchUpDelayMs?: number | undefined;
-  /** How often a quiet watch is told the revision, if it has asked for that. Default 600000, as etcd's. */
-  readonly progressIntervalMs?: number | undefined;
-  /** How long a token of its authentication lasts after its last use. Default 300, as etcd's. */
-  readonly authTokenTtlSeconds?: number | undefined;
-  /** Short for `behaviour: { progress: "at-once" }`. */
-  readonly progressAheadOfEvents?: boolean | undefined;
-}
 
 /** The ids of cluster and member are above 2^63: a client that takes them for signed shows it. */
 const CLUSTER_ID = 0xcdf8_1819_4e3a_8c8bn;
@@ -67,14 +48,13 @@ export class MemoryServer implements WatchHost {
   #raftTerm = 2n;
 
   constructor(options: MemoryServerOptions) {
+    checkOptions(options);
     this.clock = options.clock ?? systemClock;
     this.catchUpDelayMs = options.catchUpDelayMs ?? 0;
     this.progressIntervalMs = options.progressIntervalMs ?? 600_000;
-    const early: Partial<Behaviour> = options.progressAheadOfEvents ? { progress: "at-once" } : {};
-    this.#behaviour = { ...behaviours[options.version ?? "3.5.30"], ...early, ...options.behaviour };
+    this.#behaviour = { ...behaviours[options.version ?? "3.5.30"], ...options.behaviour };
     this.leases = new Leases(this.clock, options.minTtlSeconds ?? 2, (id) => void this.revoke({ id }));
     this.#storeOptions = options;
-    checkRetained(options.retainedChanges);
     this.#store = new Store(this.leases, options);
     this.#staleRevision = this.#store.revision;
     const tokens = new SimpleTokens(this.clock, options.authTokenTtlSeconds ?? 300);
@@ -267,8 +247,3 @@ export class MemoryServer implements WatchHost {
 }
 
 const NO_HEADER: Header = { clusterId: 0n, memberId: 0n, revision: 0, raftTerm: 0n };
-
-function checkRetained(changes: number | undefined): void {
-  if (changes === undefined || (Number.isSafeInteger(changes) && changes > 0)) return;
-  throw invalidArgument("retainedChanges", "a whole number of at least 1", changes);
-}

@@ -160,7 +160,7 @@ describe("a watch of MemoryEtcd", () => {
   });
 
   it("answers it ahead of events if told to be an old etcd", async () => {
-    const { clock, etcd, stream, messages, create } = await start({ progressAheadOfEvents: true });
+    const { clock, etcd, stream, messages, create } = await start({ behaviour: { progress: "at-once" } });
     etcd.put("/a/x", "");
     create(1, 2);
     stream.send({ type: "progress" });

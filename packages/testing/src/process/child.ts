@@ -37,7 +37,7 @@ export interface LineWait {
 /**
  * Starts a script in a Node process of its own.
  *
- * It is killed when it is disposed, and at the latest when this process ends, however that ends.
+ * It is killed when it is closed, and at the latest when this process ends, however that ends.
  */
 export function startNode(
   scriptPath: string,
@@ -54,7 +54,7 @@ export function startNode(
 }
 
 /** A running Node process: what it writes, and the means to disturb it. */
-export class NodeChild {
+export class NodeChild implements AsyncDisposable {
   /** `undefined` if it could not be started. */
   readonly pid: number | undefined;
   /** Resolves when it has ended and all its lines are here. Never rejects. */
@@ -130,10 +130,14 @@ export class NodeChild {
     this.signal("SIGCONT");
   }
 
-  /** Kills it by SIGKILL, if it still runs, and waits for its end. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Kills it by SIGKILL, if it still runs, and waits for its end. Idempotent. */
+  async close(): Promise<void> {
     this.signal("SIGKILL");
     await this.exited;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   #change(timeoutMs: number): Promise<void> {

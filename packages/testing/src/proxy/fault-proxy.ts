@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import { invalidArgument, type Random } from "@sd/core";
+import { invalidArgument, type Random, requireOptions } from "@sd/core";
 import { SeededRandom } from "../random/seeded-random.js";
 import { Conditions, type LaneFault } from "./conditions.js";
 import {
@@ -25,9 +25,9 @@ export type DownstreamListener = (chunk: Uint8Array, connection: ProxiedConnecti
  *
  * Faults add up until `pass()`, and hold for open connections and new ones unless said otherwise. Bytes that are
  * forwarded are never reordered. Of each direction of a connection it holds a megabyte at most; then the sender
- * waits. Dispose it: it drops all connections.
+ * waits. Close it: it drops all connections.
  */
-export class FaultProxy {
+export class FaultProxy implements AsyncDisposable {
   /** Where clients connect instead of the target: the same scheme, another port. */
   readonly endpoint: string;
   readonly #target: Target;
@@ -39,6 +39,7 @@ export class FaultProxy {
   #mode: "pass" | "refuse" | "tarpit" = "pass";
   #budget: { readonly direction: Direction; bytes: number } | undefined;
   #accepted = 0;
+  #closed: Promise<void> | undefined;
 
   private constructor(target: Target, random: Random, server: Server, port: number) {
     this.endpoint = `${target.scheme}://127.0.0.1:${port}`;
@@ -59,7 +60,9 @@ export class FaultProxy {
    *
    * @throws SdError `SD_INVALID_ARGUMENT`
    */
-  static async start({ target, random = new SeededRandom(1) }: FaultProxyOptions): Promise<FaultProxy> {
+  static async start(options: FaultProxyOptions): Promise<FaultProxy> {
+    requireOptions("the options of FaultProxy.start()", options);
+    const { target, random = new SeededRandom(1) } = options;
     const parsed = parseTarget(target);
     const server = createServer({ allowHalfOpen: true, noDelay: true }).listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -170,10 +173,18 @@ export class FaultProxy {
     return { [Symbol.dispose]: () => void this.#listeners.delete(entry) };
   }
 
-  /** Drops all connections and stops listening. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Drops all connections and stops listening. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
     this.reset();
-    if (!this.#server.listening) return;
     await once(this.#server.close(), "close");
   }
 

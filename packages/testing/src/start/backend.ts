@@ -1,4 +1,5 @@
-import { EtcdProcess, type EtcdProcessOptions } from "../etcd/etcd-process.js";
+import { EtcdProcess } from "../etcd/etcd-process.js";
+import type { EtcdProcessOptions } from "../etcd/etcd-process-options.js";
 import { serveMemoryEtcd } from "../grpc/serve-memory-etcd.js";
 import { MemoryEtcd, type MemoryEtcdOptions } from "../memory/memory-etcd.js";
 
@@ -59,6 +60,6 @@ export async function startProcess(options: EtcdProcessOptions): Promise<Backend
       await process.wipe();
       await process.restart();
     },
-    close: () => process[Symbol.asyncDispose](),
+    close: () => process.close(),
   };
 }

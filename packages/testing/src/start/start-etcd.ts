@@ -1,5 +1,5 @@
 import { invalidArgument, requireOptions } from "@sd/core";
-import type { EtcdProcessOptions } from "../etcd/etcd-process.js";
+import type { EtcdProcessOptions } from "../etcd/etcd-process-options.js";
 import type { MemoryEtcdOptions } from "../memory/memory-etcd.js";
 import { FaultProxy } from "../proxy/fault-proxy.js";
 import { startMemory, startProcess } from "./backend.js";
@@ -16,7 +16,7 @@ export interface StartEtcdOptions extends Pick<EtcdProcessOptions, "binary" | "a
 /**
  * Starts an etcd for one test: in memory, or a real one, behind a proxy with faults.
  *
- * Any client can connect to `endpoints`, by gRPC on a port of this machine. It serves when this resolves. Dispose
+ * Any client can connect to `endpoints`, by gRPC on a port of this machine. It serves when this resolves. Close
  * it, or the process stays.
  *
  * @throws SdError `SD_INVALID_ARGUMENT` for options that contradict each other.

@@ -150,7 +150,7 @@ export class TestEtcd implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#operator.close();
-    await this.proxy[Symbol.asyncDispose]();
+    await this.proxy.close();
     await this.#backend.close();
   }
 

@@ -1,5 +1,5 @@
 import { isIPv6 } from "node:net";
-import { invalidArgument } from "../../kit/errors.js";
+import { invalidArgument, wrongType } from "../../kit/errors.js";
 
 /** The address of one etcd member. */
 export interface MemberAddress {
@@ -23,7 +23,8 @@ const PARTS = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(\[[^\]/?#@]*\]|[a-z0-9._-]+)(?::(\
 export function parseEndpoints(given: unknown, bareIsSecure: boolean): readonly MemberAddress[] {
   const list: unknown[] = typeof given === "string" ? [given] : Array.isArray(given) ? given : [];
   if (list.length === 0) {
-    throw invalidArgument("endpoints", `${FORM}, or a non-empty array of such`, given);
+    const refuse = Array.isArray(given) ? invalidArgument : wrongType;
+    throw refuse("endpoints", `${FORM}, or a non-empty array of such`, given);
   }
   const byUrl = new Map<string, MemberAddress>();
   for (const [index, endpoint] of list.entries()) {
@@ -40,14 +41,15 @@ export function parseEndpoints(given: unknown, bareIsSecure: boolean): readonly 
 }
 
 function parseEndpoint(name: string, endpoint: unknown, bareIsSecure: boolean): MemberAddress {
+  if (typeof endpoint !== "string") throw wrongType(name, FORM, endpoint);
   // Never shown: what stands before the @ may be a password.
-  if (typeof endpoint === "string" && endpoint.includes("@")) {
+  if (endpoint.includes("@")) {
     throw invalidArgument(name, `${FORM} (user and password belong in the option auth)`, "an address with @");
   }
-  if (typeof endpoint === "string" && /[?#]/.test(endpoint)) {
+  if (/[?#]/.test(endpoint)) {
     throw invalidArgument(name, `${FORM}, without path or query`, "an address with a query");
   }
-  const match = typeof endpoint === "string" ? PARTS.exec(endpoint.trim()) : null;
+  const match = PARTS.exec(endpoint.trim());
   if (!match) throw invalidArgument(name, `${FORM}, without path or query, IPv6 in brackets`, endpoint);
   const [given = "", scheme, host = "", port] = match;
   const protocol = (scheme ?? (bareIsSecure ? "https" : "http")).toLowerCase();

@@ -1,7 +1,8 @@
+import { X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import type { ChannelOptions } from "@grpc/grpc-js";
 import { type Clock, systemClock } from "../../kit/clock.js";
-import { invalidArgument, requireOptions } from "../../kit/errors.js";
+import { invalidArgument, requireOptions, wrongType } from "../../kit/errors.js";
 import { type Random, systemRandom } from "../../kit/random.js";
 import { type MemberAddress, parseEndpoints } from "./endpoints.js";
 
@@ -115,15 +116,21 @@ function positive(name: string, value: unknown): number {
 function checkSecret(name: string, value: unknown): void {
   if (typeof value === "string" && value !== "") return;
   // Only the type is shown: the value is a secret.
-  throw invalidArgument(name, "a non-empty string", value === "" ? "" : typeof value);
+  const refuse = value === "" ? invalidArgument : wrongType;
+  throw refuse(name, "a non-empty string", value);
 }
 
-/** Lets OpenSSL try the certificates: its complaints name no secret, and come before any I/O. */
+/**
+ * Lets OpenSSL try the certificates: its complaints name no secret, and come before any I/O.
+ *
+ * Nothing at all is refused: trusting Node's authorities is to be asked for, by an object without a root.
+ */
 function checkCredentials(credentials: Etcd3Credentials): Etcd3Credentials {
-  const { rootCertificate, privateKey, certChain } = credentials ?? {};
+  requireOptions("credentials", credentials);
+  const { rootCertificate, privateKey, certChain } = credentials;
   for (const [name, value] of Object.entries({ rootCertificate, privateKey, certChain })) {
     if (value !== undefined && !Buffer.isBuffer(value)) {
-      throw invalidArgument(`credentials.${name}`, "a Buffer of PEM", typeof value);
+      throw wrongType(`credentials.${name}`, "a Buffer of PEM", value);
     }
   }
   if ((privateKey === undefined) !== (certChain === undefined)) {
@@ -134,6 +141,8 @@ function checkCredentials(credentials: Etcd3Credentials): Etcd3Credentials {
     );
   }
   try {
+    // Of authorities OpenSSL takes what it can read, be it none.
+    if (rootCertificate) new X509Certificate(rootCertificate);
     createSecureContext({ ca: rootCertificate, key: privateKey, cert: certChain });
   } catch (error) {
     throw invalidArgument("credentials", "PEM that OpenSSL can read", (error as Error).message);

@@ -27,6 +27,7 @@ export class MemoryAuth {
   readonly #store: AuthStore;
   readonly #guard: Guard;
 
+  /** @internal A `MemoryEtcd` has one: `etcd.auth`. */
   constructor(store: AuthStore, guard: Guard) {
     this.#store = store;
     this.#guard = guard;

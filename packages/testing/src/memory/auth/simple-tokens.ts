@@ -2,13 +2,14 @@ import { type Clock, invalidArgument } from "@sd/core";
 
 interface Token {
   readonly user: string;
-  usedAt: number;
+  readonly usedAt: number;
 }
 
 /** etcd's simple tokens: each ends when it was not used for its TTL, or with its user, or with etcd's process. */
 export class SimpleTokens {
   readonly #clock: Clock;
   readonly #ttlSeconds: number;
+  /** The least recently used comes first. */
   readonly #tokens = new Map<string, Token>();
   #count = 0;
 
@@ -19,8 +20,14 @@ export class SimpleTokens {
     this.#ttlSeconds = ttlSeconds;
   }
 
+  /** How many are kept. */
+  get size(): number {
+    return this.#tokens.size;
+  }
+
   /** A new token of this user, in etcd's form. It is no secret: the same run gives the same tokens. */
   assign(user: string): string {
+    this.#forgetOld();
     this.#count += 1;
     const token = `memoryEtcdTokens.${this.#count}`;
     this.#tokens.set(token, { user, usedAt: this.#clock.now() });
@@ -31,12 +38,9 @@ export class SimpleTokens {
   userOf(token: string): string | undefined {
     const known = this.#tokens.get(token);
     if (!known) return undefined;
-    const now = this.#clock.now();
-    if (now - known.usedAt >= this.#ttlSeconds * 1000) {
-      this.#tokens.delete(token);
-      return undefined;
-    }
-    known.usedAt = now;
+    this.#tokens.delete(token);
+    if (this.#isOver(known)) return undefined;
+    this.#tokens.set(token, { user: known.user, usedAt: this.#clock.now() });
     return known.user;
   }
 
@@ -48,5 +52,17 @@ export class SimpleTokens {
   /** Ends all of them. */
   endAll(): void {
     this.#tokens.clear();
+  }
+
+  /** Those that nobody asks for again. */
+  #forgetOld(): void {
+    for (const [token, known] of this.#tokens) {
+      if (!this.#isOver(known)) return;
+      this.#tokens.delete(token);
+    }
+  }
+
+  #isOver({ usedAt }: Token): boolean {
+    return this.#clock.now() - usedAt >= this.#ttlSeconds * 1000;
   }
 }

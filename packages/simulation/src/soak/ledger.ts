@@ -1,0 +1,102 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { Clock, SdChannels } from "@sd/core";
+import { Record } from "../record.js";
+import { Latency } from "./latency.js";
+
+/** So much of what has happened is kept. */
+const MAX_LINES = 20_000;
+/** What is told of a violation: faults of the time before, and what its subject said. */
+const CONTEXT_MS = 40_000;
+const MAX_CONTEXT = 60;
+/** So many violations are told in full. */
+const MAX_TOLD = 10;
+/** So many lists are remembered; one is asked for as soon as the oracle has heard of its revision. */
+const MAX_LISTS = 5_000;
+
+/** What a soak writes down, in a bounded space: its figures, and the promises that were broken. */
+export class Ledger extends Record implements Disposable {
+  /** How often each promise was broken, by its name. */
+  readonly broken = new Map<string, number>();
+  /** Violations in full, with what came before. */
+  readonly told: string[] = [];
+  /** From a change in etcd until a discovery has told of it: while all is well, and else. */
+  readonly calmDelay = new Latency();
+  readonly stormDelay = new Latency();
+  /** From a fault until the watch stream that it hit was replaced. */
+  readonly halfOpen = new Latency();
+  readonly tarpit = new Latency();
+  /** From the end of the faults until what was gone, or wrong, was right. */
+  readonly presence = new Latency();
+  readonly convergence = new Latency();
+
+  readonly #lists = new Set<string>();
+  readonly #heard: readonly Disposable[];
+
+  constructor(clock: Clock) {
+    super(clock);
+    this.#heard = [
+      on("sd:reflector:listed", ({ prefix, revision }) => this.#listed(prefix, revision)),
+      // This etcd tells of everything: what a comparison finds, a watch has lost.
+      on("sd:reflector:repaired", ({ prefix, finding }) =>
+        this.blame("D3 lost", prefix, `repaired: ${finding}`),
+      ),
+      on("sd:epoch:begun", ({ prefix, reason }) => this.blame("D8 epoch", prefix, reason)),
+      on("sd:watch:violated", ({ violation, endpoint }) => this.note("etcd", `${endpoint}: ${violation}`)),
+    ];
+  }
+
+  /** Whether somebody has listed `prefix` at `revision`. */
+  wasListed(prefix: string, revision: number): boolean {
+    return this.#lists.has(`${prefix}@${revision}`);
+  }
+
+  [Symbol.dispose](): void {
+    for (const each of this.#heard) each[Symbol.dispose]();
+  }
+
+  override note(subject: string, text: string): void {
+    super.note(subject, text);
+    if (this.log.length > MAX_LINES) this.log.splice(0, MAX_LINES / 2);
+  }
+
+  override blame(invariant: string, subject: string, text: string): void {
+    super.blame(invariant, subject, text);
+    this.broken.set(invariant, (this.broken.get(invariant) ?? 0) + 1);
+    if (this.told.length >= MAX_TOLD) return;
+    const lines = this.log.filter((line) => {
+      const [at, who] = line.split(" ", 2);
+      return Number(at) > this.now - CONTEXT_MS && (who === "fault" || who === subject);
+    });
+    this.told.push(
+      [
+        `${invariant} ${subject} at ${this.now.toFixed(0)} ms: ${text}`,
+        ...lines.slice(-MAX_CONTEXT).map((line) => `    ${line}`),
+      ].join("\n"),
+    );
+  }
+
+  #listed(prefix: string, revision: number): void {
+    this.#lists.add(`${prefix}@${revision}`);
+    if (this.#lists.size <= MAX_LISTS) return;
+    for (const oldest of this.#lists) {
+      this.#lists.delete(oldest);
+      return;
+    }
+  }
+
+  /** How often promises were broken whose names begin with one of these. */
+  count(...names: readonly string[]): number {
+    let sum = 0;
+    for (const [name, count] of this.broken) if (names.some((each) => name.startsWith(each))) sum += count;
+    return sum;
+  }
+}
+
+function on<Name extends keyof SdChannels>(
+  name: Name,
+  hear: (payload: SdChannels[Name]) => void,
+): Disposable {
+  const listener = (payload: unknown): void => hear(payload as SdChannels[Name]);
+  subscribe(name, listener);
+  return { [Symbol.dispose]: () => void unsubscribe(name, listener) };
+}

@@ -1,0 +1,96 @@
+import { writeFileSync } from "node:fs";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { type Clock, sleep, systemClock } from "@sd/core";
+import { runCommand, whole } from "../flags.js";
+import { type Figures, figures, table } from "./figures.js";
+import { Ledger } from "./ledger.js";
+import { newestEtcd } from "./newest-etcd.js";
+import { garbageCollection, measure, type Sample } from "./resources.js";
+import { Site } from "./site.js";
+import { Soak } from "./soak.js";
+
+const help = `Usage: npm run soak [-- --minutes N] [--seed S] [--members M] [--json FILE]
+
+  Runs 50 registrars and 10 discoverers against a real etcd under random faults, and checks every event.
+
+  --minutes N   how long, at least (default 2)
+  --seed S      of the faults (default 1)
+  --members M   of the cluster (default 3)
+  --json FILE   writes the figures there, too
+`;
+
+const STORM_MS = 50_000;
+const START_MS = 5_000;
+
+async function main(): Promise<number> {
+  const { values: flags } = parseArgs({
+    options: {
+      minutes: { type: "string", default: "2" },
+      seed: { type: "string", default: "1" },
+      members: { type: "string", default: "3" },
+      json: { type: "string" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (flags.help) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const minutes = whole("minutes", flags.minutes);
+  const seed = whole("seed", flags.seed);
+  const newest = newestEtcd();
+  const result = await run(newest, { minutes, seed, members: whole("members", flags.members) });
+  if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(result, undefined, 2)}\n`);
+  if (result.violations.length > 0) print([`again: npm run soak -- --minutes ${minutes} --seed ${seed}`]);
+  print(["", ...table(result)]);
+  return result.violations.length === 0 ? 0 : 1;
+}
+
+interface Wanted {
+  readonly minutes: number;
+  readonly seed: number;
+  readonly members: number;
+}
+
+async function run(
+  { name, binary }: { readonly name: string; readonly binary: string },
+  wanted: Wanted,
+): Promise<Figures> {
+  const { minutes, seed, members } = wanted;
+  const startedAt = systemClock.now();
+  const clock: Clock = {
+    now: () => systemClock.now() - startedAt,
+    setTimer: (ms, fire) => systemClock.setTimer(ms, fire),
+  };
+  using ledger = new Ledger(clock);
+  const collectGarbage = garbageCollection();
+  const samples: Sample[] = [];
+  let told = 0;
+  await using site = await Site.start(binary, members, seed);
+  const soak = new Soak(site, clock, ledger, seed);
+  await sleep(clock, START_MS);
+  await soak.settle();
+  do {
+    await soak.storm(STORM_MS);
+    await soak.settle();
+    samples.push(measure(clock.now(), collectGarbage));
+    print([...ledger.told.slice(told), progress(ledger, samples)]);
+    told = ledger.told.length;
+  } while (clock.now() < minutes * 60_000);
+  await soak.close();
+  return figures({ etcd: name, seed, members, ledger, soak, samples });
+}
+
+function progress({ now, totals, broken }: Ledger, samples: readonly Sample[]): string {
+  const faults = [...totals.faults.values()].reduce((sum, count) => sum + count, 0);
+  const { rss = 0, heap = 0, handles = 0 } = samples.at(-1) ?? {};
+  const violations = [...broken].map(([name, count]) => `${name}: ${count}`).join(", ") || "none";
+  return `${(now / 60_000).toFixed(1)} min: ${faults} faults, ${totals.events} events, ${(rss / 2 ** 20).toFixed(0)} MiB (heap ${(heap / 2 ** 20).toFixed(1)}), ${handles} handles, violations: ${violations}`;
+}
+
+function print(lines: readonly string[]): void {
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+await runCommand(main);

@@ -1,0 +1,63 @@
+import { createClient, type DuplexStream, type EtcdClient, type EtcdTransport } from "@sd/core";
+import { overrideTransport } from "@sd/testing";
+import type { Request } from "../link.js";
+import type { Zone } from "./site.js";
+
+/** A process of its own: a client in one place, each of whose requests is seen as it leaves. */
+export class Party {
+  readonly client: EtcdClient;
+  readonly zone: Zone;
+  readonly #transport: EtcdTransport;
+  /** Where its newest watch stream leads. */
+  watchEndpoint: string | undefined;
+  /** Called when it has opened a watch stream. */
+  onWatch: () => void = () => {};
+
+  constructor(zone: Zone, see: (request: Request) => () => void) {
+    this.zone = zone;
+    const { transport } = createClient({ endpoints: zone.endpoints });
+    this.#transport = transport;
+    const seen = overrideTransport(transport, {
+      range: (request, options) => transport.range(request, options).finally(see({ verb: "range", request })),
+      txn: (request, options) => transport.txn(request, options).finally(see({ verb: "txn", request })),
+      grant: (request, options) => transport.grant(request, options).finally(see({ verb: "grant", request })),
+      revoke: (id, options) =>
+        transport.revoke(id, options).finally(see({ verb: "revoke", request: { id } })),
+      keepAlive: async (handlers, options) => {
+        const stream = await transport.keepAlive(handlers, options);
+        return onSend(stream, (request) => see({ verb: "renew", request }));
+      },
+      watch: async (handlers, options) => {
+        const stream = await transport.watch(handlers, options);
+        this.watchEndpoint = stream.endpoint;
+        this.onWatch();
+        return onSend(stream, (request) => see({ verb: "watchRequest", request }));
+      },
+    });
+    this.client = createClient({ transport: seen });
+  }
+
+  /** It is gone from one moment to the next: nothing leaves it any more. What it holds in ours is freed. */
+  async crash(): Promise<void> {
+    await this.#transport.close();
+    await this.client.close();
+  }
+}
+
+function onSend<Message>(
+  stream: DuplexStream<Message>,
+  see: (message: Message) => void,
+): DuplexStream<Message> {
+  return new Proxy(stream, {
+    get(target, name) {
+      if (name === "send") {
+        return (message: Message) => {
+          see(message);
+          target.send(message);
+        };
+      }
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}

@@ -1,0 +1,34 @@
+import { SeededRandom } from "@sd/testing";
+import { describe, expect, it } from "vitest";
+import { drawStorm } from "./plan.js";
+
+const LENGTH_MS = 50_000;
+
+describe("drawStorm()", () => {
+  it("is the same for the same seed, and another for another", () => {
+    const [one, again, other] = [7, 7, 8].map((seed) => drawStorm(new SeededRandom(seed), LENGTH_MS));
+    expect(again).toEqual(one);
+    expect(other).not.toEqual(one);
+  });
+
+  it("has a fault every 2 to 10 seconds, and ends with one that hits everybody", () => {
+    for (let seed = 1; seed <= 50; seed += 1) {
+      const steps = drawStorm(new SeededRandom(seed), LENGTH_MS);
+      for (const { afterMs } of steps) {
+        expect(afterMs).toBeGreaterThanOrEqual(2_000);
+        expect(afterMs).toBeLessThan(10_000);
+      }
+      expect(steps.at(-1)?.kind).toMatch(/-all$|-majority$|-everywhere$/);
+    }
+  });
+
+  it("draws every kind sooner or later", () => {
+    const random = new SeededRandom(1);
+    const kinds = new Set(
+      Array.from({ length: 200 }, () => drawStorm(random, LENGTH_MS))
+        .flat()
+        .map(({ kind }) => kind),
+    );
+    expect(kinds.size).toBe(35);
+  });
+});

@@ -1,0 +1,55 @@
+import process from "node:process";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+/** What the process held at one time, while all was at rest. Bytes. */
+export interface Sample {
+  readonly atMs: number;
+  readonly rss: number;
+  readonly heap: number;
+  /** Outside of V8's heap, but known to it: buffers above all. */
+  readonly external: number;
+  /** Sockets, pipes, timers and what else keeps Node busy. */
+  readonly handles: number;
+  readonly listeners: number;
+}
+
+/** Measures after a full garbage collection. */
+export function measure(atMs: number, collectGarbage: () => void): Sample {
+  collectGarbage();
+  const { rss, heapUsed, external } = process.memoryUsage();
+  const handles = process.getActiveResourcesInfo().length;
+  const listeners = process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0);
+  return { atMs, rss, heap: heapUsed, external, handles, listeners };
+}
+
+/** V8's garbage collection, which Node only shows when asked to. */
+export function garbageCollection(): () => void {
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc") as () => void;
+}
+
+/** How fast something grows by its samples, an hour: the slope of the least squares; 0 for less than two. */
+export function hourly(samples: readonly Sample[], of: (sample: Sample) => number): number {
+  if (samples.length < 2) return 0;
+  const mean = (values: readonly number[]): number =>
+    values.reduce((sum, value) => sum + value, 0) / values.length;
+  const atMean = mean(samples.map(({ atMs }) => atMs));
+  const ofMean = mean(samples.map(of));
+  let above = 0;
+  let below = 0;
+  for (const sample of samples) {
+    above += (sample.atMs - atMean) * (of(sample) - ofMean);
+    below += (sample.atMs - atMean) ** 2;
+  }
+  return (above / below) * 3_600_000;
+}
+
+/** By how much the last third of the samples is above the first third, by their medians. */
+export function growth(samples: readonly Sample[], of: (sample: Sample) => number): number {
+  const third = Math.floor(samples.length / 3);
+  if (third === 0) return 0;
+  const median = (some: readonly Sample[]): number =>
+    some.map(of).sort((one, other) => one - other)[Math.floor(some.length / 2)] ?? 0;
+  return median(samples.slice(-third)) - median(samples.slice(0, third));
+}
