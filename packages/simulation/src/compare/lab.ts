@@ -1,15 +1,17 @@
 import { type Clock, sleep, systemClock } from "@sd/core";
-import { EtcdProcess } from "@sd/testing";
+import { EtcdProcess, type FaultProxy } from "@sd/testing";
 import { Record } from "../record.js";
 import { Gateway } from "../soak/gateway.js";
 import { Oracle } from "../soak/oracle.js";
-import type { Ways } from "./watch-scenarios.js";
 
 /** So long a library may take to be right again. */
 export const UNTIL_MS = 40_000;
 const AT_ONCE = 20;
 /** By then what was written has arrived, if nothing is wrong. */
 const REST_MS = 1_000;
+
+/** The two ways to etcd that one library has. */
+export type Ways = readonly [FaultProxy, FaultProxy];
 
 /** An etcd, what writes to it, and its own history. Dispose it. */
 export class Lab implements AsyncDisposable {

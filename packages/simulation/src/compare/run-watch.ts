@@ -1,7 +1,7 @@
 import { FaultProxy } from "@sd/testing";
-import { type Lab, UNTIL_MS } from "./lab.js";
+import { type Lab, UNTIL_MS, type Ways } from "./lab.js";
 import type { Library, Watching } from "./library.js";
-import type { WatchScenario, Ways } from "./watch-scenarios.js";
+import type { WatchScenario } from "./watch-scenarios.js";
 
 const POLL_MS = 50;
 /** Who is right may still be told a thing twice. */

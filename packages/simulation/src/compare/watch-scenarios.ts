@@ -1,8 +1,4 @@
-import type { FaultProxy } from "@sd/testing";
-import type { Lab } from "./lab.js";
-
-/** The two ways to etcd that one library has. */
-export type Ways = readonly [FaultProxy, FaultProxy];
+import type { Lab, Ways } from "./lab.js";
 
 /** A schedule of faults and writes, the same for all libraries at the same time. */
 export interface WatchScenario {

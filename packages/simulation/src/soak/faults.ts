@@ -2,16 +2,19 @@ import { sleep } from "@sd/core";
 import { type EtcdProcess, eventually, type FaultProxy } from "@sd/testing";
 import type { Step } from "./plan.js";
 import type { Registrar } from "./registrar.js";
+import type { Scene } from "./scene.js";
 import type { Zone } from "./site.js";
-import type { Soak } from "./soak.js";
 
 const FOREIGN_TTL_SECONDS = 3;
 const BURST = 150;
+/** A batch for who catches up is of 1,000 revisions. */
+const CATCH_UP = 1_500;
+const CATCH_UP_MS = 8_000;
 
 /** Makes a fault, and ends it when its time is over. Faults of the cluster wait for each other. */
-export async function commit(soak: Soak, step: Step): Promise<void> {
+export async function commit(scene: Scene, step: Step): Promise<void> {
   const { kind, forMs } = step;
-  soak.ledger.totals.fault(kind);
+  scene.ledger.totals.fault(kind);
   switch (kind) {
     case "kill":
     case "kill-leader":
@@ -24,42 +27,42 @@ export async function commit(soak: Soak, step: Step): Promise<void> {
     case "lose-majority":
     case "kill-all":
     case "freeze-all":
-      return soak.oneByOne(() => hitCluster(soak, step));
+      return scene.oneByOne(() => hitCluster(scene, step));
     case "revoke-lease":
     case "delete-key":
     case "overwrite-key":
     case "burst":
     case "bad-values":
-      return operate(soak, step);
+      return operate(scene, step);
     case "crash":
     case "restart-registrar":
     case "roll-registrar":
-      return hitRegistrar(soak, step);
+      return hitRegistrar(scene, step);
     case "restart-discoverer":
-      soak.ledger.note("fault", `${kind} ${step.which.toFixed(2)}`);
-      return soak.renewFollower(step.which, forMs);
+      scene.ledger.note("fault", `${kind} ${step.which.toFixed(2)}`);
+      return scene.renewFollower(step.which, forMs);
     default:
-      return hitNetwork(soak, step);
+      return hitNetwork(scene, step);
   }
 }
 
-async function hitCluster(soak: Soak, { kind, forMs, member: number }: Step): Promise<void> {
-  const { cluster } = soak.site;
+async function hitCluster(scene: Scene, { kind, forMs, member: number }: Step): Promise<void> {
+  const { cluster } = scene.site;
   const { members } = cluster;
   const isLeader = kind.endsWith("-leader") && kind !== "move-leader";
   const member = isLeader ? await cluster.leader() : (members[number % members.length] as EtcdProcess);
-  soak.ledger.note("fault", `${kind} ${member.name} for ${forMs} ms`);
+  scene.ledger.note("fault", `${kind} ${member.name} for ${forMs} ms`);
   switch (kind) {
     case "kill":
     case "kill-leader":
       await member.kill();
-      await pause(soak, forMs);
+      await pause(scene, forMs);
       await member.restart();
       break;
     case "freeze":
     case "freeze-leader":
       await member.freeze();
-      await pause(soak, forMs);
+      await pause(scene, forMs);
       await member.thaw();
       break;
     case "restart":
@@ -71,34 +74,34 @@ async function hitCluster(soak: Soak, { kind, forMs, member: number }: Step): Pr
     case "isolate":
     case "isolate-leader":
       cluster.isolate(member);
-      await pause(soak, forMs);
+      await pause(scene, forMs);
       cluster.heal();
       break;
     case "freeze-all":
       await Promise.all(members.map((each) => each.freeze()));
-      await pause(soak, forMs);
+      await pause(scene, forMs);
       await Promise.all(members.map((each) => each.thaw()));
       break;
     case "kill-all":
     case "lose-majority": {
       const lost = members.filter((each) => kind === "kill-all" || each !== member);
       await Promise.all(lost.map((each) => each.kill()));
-      await pause(soak, forMs);
+      await pause(scene, forMs);
       await Promise.all(lost.map((each) => each.restart()));
       break;
     }
     default:
   }
-  soak.ledger.note("fault", `${kind} ${member.name} is over`);
+  scene.ledger.note("fault", `${kind} ${member.name} is over`);
 }
 
-async function hitNetwork(soak: Soak, step: Step): Promise<void> {
+async function hitNetwork(scene: Scene, step: Step): Promise<void> {
   const { kind, forMs, which } = step;
-  const zone = soak.site.zones[step.zone];
+  const zone = scene.site.zones[step.zone];
   if (!zone) return;
-  const proxies = proxiesOf(soak, zone, step);
+  const proxies = proxiesOf(scene, zone, step);
   const names = kind.endsWith("-everywhere") ? "" : proxies.map((each) => nameOf(zone, each)).join(" ");
-  soak.ledger.note("fault", `${kind} ${names} for ${forMs} ms`);
+  scene.ledger.note("fault", `${kind} ${names} for ${forMs} ms`);
   for (const proxy of proxies) {
     switch (kind) {
       case "reset":
@@ -113,11 +116,11 @@ async function hitNetwork(soak: Soak, step: Step): Promise<void> {
         break;
       case "black-hole-down":
         proxy.blackhole("down");
-        soak.expectReplaced(proxy.endpoint, soak.ledger.halfOpen, forMs);
+        scene.expectReplaced(proxy.endpoint, scene.ledger.halfOpen, forMs);
         break;
       case "black-hole-both":
         proxy.blackhole("both");
-        soak.expectReplaced(proxy.endpoint, soak.ledger.halfOpen, forMs);
+        scene.expectReplaced(proxy.endpoint, scene.ledger.halfOpen, forMs);
         break;
       case "black-hole-all":
       case "black-hole-everywhere":
@@ -128,9 +131,10 @@ async function hitNetwork(soak: Soak, step: Step): Promise<void> {
         break;
       case "tarpit":
         proxy.tarpit();
-        soak.expectReplaced(proxy.endpoint, soak.ledger.tarpit, forMs);
+        scene.expectReplaced(proxy.endpoint, scene.ledger.tarpit, forMs);
         proxy.reset();
         break;
+      case "cut-catch-up":
       case "refuse-all":
       case "refuse-everywhere":
         proxy.refuse();
@@ -150,20 +154,34 @@ async function hitNetwork(soak: Soak, step: Step): Promise<void> {
     }
   }
   if (kind === "reset" || kind === "reset-all") return;
-  await pause(soak, forMs);
+  if (kind === "cut-catch-up") return cutCatchUp(scene, proxies, which);
+  await pause(scene, forMs);
   for (const proxy of proxies) {
     // What was lost stays lost: no network goes on after such a gap.
     if (kind.startsWith("black-hole") || kind === "half-close") proxy.reset();
     proxy.pass();
   }
-  soak.ledger.note("fault", `${kind} ${names} is over`);
+  scene.ledger.note("fault", `${kind} ${names} is over`);
 }
 
-function proxiesOf(soak: Soak, zone: Zone, { kind, member, which }: Step): readonly FaultProxy[] {
-  if (kind.endsWith("-everywhere")) return soak.site.zones.flatMap(({ proxies }) => proxies);
-  if (kind.endsWith("-all")) return zone.proxies;
+/** Who could not hear for more than a batch of etcd's is cut off again while it catches up. */
+async function cutCatchUp(scene: Scene, proxies: readonly FaultProxy[], which: number): Promise<void> {
+  using _ = scene.traffic.holdCompaction();
+  for (let left = CATCH_UP; left > 0; left -= 1) await scene.traffic.write().catch(() => {});
+  for (const proxy of proxies) {
+    proxy.pass();
+    proxy.resetAfterBytes(Math.floor(2_000 + which * 100_000));
+  }
+  // Until it has listened again, for so long a pause may be.
+  await pause(scene, CATCH_UP_MS);
+  for (const proxy of proxies) proxy.pass();
+}
+
+function proxiesOf(scene: Scene, zone: Zone, { kind, member, which }: Step): readonly FaultProxy[] {
+  if (kind.endsWith("-everywhere")) return scene.site.zones.flatMap(({ proxies }) => proxies);
+  if (kind.endsWith("-all") || kind === "cut-catch-up") return zone.proxies;
   // One that leads a watch of a discovery, if there is any: else it would often hit nobody.
-  const endpoints = soak.followers
+  const endpoints = scene.followers
     .filter(({ party }) => party.zone === zone)
     .map(({ party }) => party.watchEndpoint);
   const inUse = zone.proxies.filter(({ endpoint }) => endpoints.includes(endpoint));
@@ -176,30 +194,30 @@ function nameOf(zone: Zone, proxy: FaultProxy): string {
   return `${zone.name}-m${zone.proxies.indexOf(proxy)}`;
 }
 
-async function operate(soak: Soak, { kind, which }: Step): Promise<void> {
-  const { gateway } = soak;
-  const registrar = soak.registrarAt(which);
-  soak.ledger.note("fault", `${kind} ${registrar.name}`);
+async function operate(scene: Scene, { kind, which }: Step): Promise<void> {
+  const { gateway } = scene;
+  const registrar = scene.registrarAt(which);
+  scene.ledger.note("fault", `${kind} ${registrar.name}`);
   const { mine, key } = registrar;
   try {
     switch (kind) {
       case "revoke-lease":
-        soak.operated.add(key);
+        scene.operated.add(key);
         if (mine) await gateway.revoke(mine.lease);
         break;
       case "delete-key":
-        soak.operated.add(key);
+        scene.operated.add(key);
         await gateway.delete(key);
         break;
       case "overwrite-key": {
-        soak.operated.add(key);
+        scene.operated.add(key);
         const lease = await gateway.grant(FOREIGN_TTL_SECONDS);
-        soak.foreign.add(lease);
+        scene.foreign.add(lease);
         await gateway.put(key, "10.9.9.9:9", lease);
         break;
       }
       case "burst":
-        for (let left = BURST; left > 0; left -= 1) await soak.traffic.write();
+        for (let left = BURST; left > 0; left -= 1) await scene.traffic.write();
         break;
       case "bad-values":
         for (const value of ["", "no address", "{", '{"address":7}', "10.0.0.1:70000"]) {
@@ -213,19 +231,19 @@ async function operate(soak: Soak, { kind, which }: Step): Promise<void> {
   }
 }
 
-async function hitRegistrar(soak: Soak, { kind, which, forMs }: Step): Promise<void> {
-  const registrar = soak.registrarAt(which);
-  const anew = (): Registrar => soak.register(registrar.zone, registrar.wish);
-  soak.ledger.note("fault", `${kind} ${registrar.name}, ${forMs} ms`);
+async function hitRegistrar(scene: Scene, { kind, which, forMs }: Step): Promise<void> {
+  const registrar = scene.registrarAt(which);
+  const anew = (): Registrar => scene.register(registrar.zone, registrar.wish);
+  scene.ledger.note("fault", `${kind} ${registrar.name}, ${forMs} ms`);
   switch (kind) {
     case "crash":
       await registrar.crash();
-      await pause(soak, forMs);
+      await pause(scene, forMs);
       anew();
       break;
     case "restart-registrar":
       await registrar.close();
-      await pause(soak, forMs);
+      await pause(scene, forMs);
       anew();
       break;
     case "roll-registrar": {
@@ -240,6 +258,6 @@ async function hitRegistrar(soak: Soak, { kind, which, forMs }: Step): Promise<v
   }
 }
 
-function pause(soak: Soak, ms: number): Promise<void> {
-  return sleep(soak.clock, ms);
+function pause(scene: Scene, ms: number): Promise<void> {
+  return sleep(scene.clock, ms);
 }

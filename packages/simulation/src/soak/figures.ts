@@ -1,7 +1,7 @@
 import process from "node:process";
 import type { Ledger } from "./ledger.js";
 import { growth, hourly, type Sample } from "./resources.js";
-import type { Soak } from "./soak.js";
+import type { Scene } from "./scene.js";
 
 /** More than that in the later part of a run is a leak: what is measured varies by so much by itself. */
 const MAX_HEAP_GROWTH = 12 * 2 ** 20;
@@ -12,14 +12,14 @@ interface Seen {
   readonly seed: number;
   readonly members: number;
   readonly ledger: Ledger;
-  readonly soak: Soak;
+  readonly scene: Scene;
   readonly samples: readonly Sample[];
 }
 
 export type Figures = ReturnType<typeof figures>;
 
 /** The figures of a run, for a table and for machines. Times in milliseconds, memory in MiB. */
-export function figures({ etcd, seed, members, ledger, soak, samples }: Seen) {
+export function figures({ etcd, seed, members, ledger, scene, samples }: Seen) {
   checkGrowth(ledger, samples);
   const { totals } = ledger;
   const faults = Object.fromEntries([...totals.faults].sort(([one], [other]) => (one < other ? -1 : 1)));
@@ -32,12 +32,13 @@ export function figures({ etcd, seed, members, ledger, soak, samples }: Seen) {
     members,
     minutes: Math.round(ledger.now / 6_000) / 10,
     faults: { sum: Object.values(faults).reduce((sum, count) => sum + count, 0), ...faults },
-    compactions: soak.traffic.compactions,
-    etcdEvents: soak.oracle.count,
+    compactions: scene.traffic.compactions,
+    etcdEvents: scene.oracle.count,
     eventsChecked: totals.events,
     listsChecked: totals.lists,
     snapshotsChecked: totals.snapshots,
     requestsChecked: totals.requests,
+    repairs: ledger.repairs,
     lost: ledger.count("D3 lost"),
     duplicated: ledger.count("D3 duplicated"),
     reordered: ledger.count("D3 reordered", "D2"),
@@ -94,6 +95,7 @@ export function table(all: Figures): string[] {
     ["compactions", all.compactions],
     ["events of etcd", all.etcdEvents],
     ["events checked", `${all.eventsChecked} one by one, ${all.listsChecked} differences of lists`],
+    ["lists after a comparison", all.repairs],
     ["snapshots checked", all.snapshotsChecked],
     ["requests checked", all.requestsChecked],
     ["lost, duplicated, reordered, split", `${all.lost}, ${all.duplicated}, ${all.reordered}, ${all.split}`],

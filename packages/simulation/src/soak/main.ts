@@ -7,8 +7,9 @@ import { type Figures, figures, table } from "./figures.js";
 import { Ledger } from "./ledger.js";
 import { newestEtcd } from "./newest-etcd.js";
 import { garbageCollection, measure, type Sample } from "./resources.js";
+import { Scene } from "./scene.js";
 import { Site } from "./site.js";
-import { Soak } from "./soak.js";
+import { end, settle, storm } from "./soak.js";
 
 const help = `Usage: npm run soak [-- --minutes N] [--seed S] [--members M] [--json FILE]
 
@@ -68,18 +69,18 @@ async function run(
   const samples: Sample[] = [];
   let told = 0;
   await using site = await Site.start(binary, members, seed);
-  const soak = new Soak(site, clock, ledger, seed);
+  const scene = new Scene(site, clock, ledger, seed);
   await sleep(clock, START_MS);
-  await soak.settle();
+  await settle(scene);
   do {
-    await soak.storm(STORM_MS);
-    await soak.settle();
+    await storm(scene, STORM_MS);
+    await settle(scene);
     samples.push(measure(clock.now(), collectGarbage));
     print([...ledger.told.slice(told), progress(ledger, samples)]);
     told = ledger.told.length;
   } while (clock.now() < minutes * 60_000);
-  await soak.close();
-  return figures({ etcd: name, seed, members, ledger, soak, samples });
+  await end(scene);
+  return figures({ etcd: name, seed, members, ledger, scene, samples });
 }
 
 function progress({ now, totals, broken }: Ledger, samples: readonly Sample[]): string {

@@ -29,6 +29,6 @@ describe("drawStorm()", () => {
         .flat()
         .map(({ kind }) => kind),
     );
-    expect(kinds.size).toBe(35);
+    expect(kinds.size).toBe(36);
   });
 });

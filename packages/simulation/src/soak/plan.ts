@@ -19,6 +19,7 @@ const networkFaults = [
   "reset",
   "reset-all",
   "cut-after-bytes",
+  "cut-catch-up",
   "black-hole-up",
   "black-hole-down",
   "black-hole-both",
@@ -119,7 +120,7 @@ function drawFinal(random: SeededRandom, afterMs: number): Step {
 function lengthOf(kind: FaultKind, random: SeededRandom): number {
   if (kind === "black-hole-all" || kind === "refuse-all") return between(random, MIN_FAULT_MS, MAX_CUT_MS);
   if (kind === "lose-majority") return between(random, MIN_FAULT_MS, MAX_MAJORITY_MS);
-  const isHole = kind.startsWith("black-hole") || kind === "tarpit";
+  const isHole = kind.startsWith("black-hole") || kind === "tarpit" || kind === "cut-catch-up";
   return between(random, isHole ? MIN_HOLE_MS : MIN_FAULT_MS, isHole ? MIN_HOLE_MS + 4_000 : MAX_FAULT_MS);
 }
 

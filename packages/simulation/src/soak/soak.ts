@@ -1,262 +1,95 @@
-import { type Clock, sleep } from "@sd/core";
-import { SeededRandom } from "@sd/testing";
-import type { Recorded } from "../history.js";
+import { sleep } from "@sd/core";
 import { commit } from "./faults.js";
-import { Follower } from "./follower.js";
-import { Gateway } from "./gateway.js";
-import type { Latency } from "./latency.js";
-import type { Ledger } from "./ledger.js";
-import { Oracle } from "./oracle.js";
 import { drawStorm } from "./plan.js";
-import { Registrar, TTL_SECONDS, type Wish } from "./registrar.js";
-import { type Site, ZONES, type Zone } from "./site.js";
-import { Traffic } from "./traffic.js";
+import { type Registrar, TTL_SECONDS } from "./registrar.js";
+import { ROOT, type Scene } from "./scene.js";
 
-const REGISTRARS = 50;
-const FOLLOWERS = 10;
-const SERVICES = ["soak-a", "soak-b"];
-/** All of the prefixes begin so, and nothing else does. */
-const ROOT = "/soak-";
-const SAMPLE_EVERY_MS = 250;
 const POLL_MS = 50;
 /** The published worst cases, as in the simulation: R13 with the round trips after it, and D15. */
 const MAX_ABSENCE_MS = 11_000;
 const MAX_CONVERGENCE_MS = 15_000;
 /** How long a key may outlive its owner once no leader changes any more (R9). */
 const MAX_ORPHAN_MS = TTL_SECONDS * 1_000 + 2_000;
+/** Re-registration is over by then, as published. */
+const CALM_AFTER_MS = 6_000;
 const REST_MS = 5_000;
-/** History that is older is needed by nobody who keeps up. */
-const KEPT_MS = 60_000;
 
-/** Everything that takes part in one soak. */
-export class Soak {
-  readonly site: Site;
-  readonly clock: Clock;
-  readonly ledger: Ledger;
-  readonly gateway: Gateway;
-  readonly oracle: Oracle;
-  readonly traffic: Traffic;
-  registrars: Registrar[] = [];
-  followers: Follower[] = [];
-  /** Keys that an operator has touched in this storm. */
-  readonly operated = new Set<string>();
-  /** Leases under which an operator has overwritten keys. */
-  readonly foreign = new Set<bigint>();
-  readonly #random: SeededRandom;
-  readonly #owners = new Map<bigint, Registrar>();
-  /** Those that have ended, until their keys are known to be gone. */
-  #ended: Registrar[] = [];
-  #cluster: Promise<void> = Promise.resolve();
-  #isCalm = false;
-  #count = 0;
-  readonly #abort = new AbortController();
-  readonly #sampling: Promise<void>;
-
-  constructor(site: Site, clock: Clock, ledger: Ledger, seed: number) {
-    this.site = site;
-    this.clock = clock;
-    this.ledger = ledger;
-    this.#random = new SeededRandom(seed);
-    this.gateway = new Gateway(site.cluster.endpoints);
-    this.oracle = new Oracle(new Gateway(site.cluster.endpoints), clock, ledger, (event) =>
-      this.#judge(event),
-    );
-    const chance = new SeededRandom(seed ^ 0x5eed);
-    this.traffic = new Traffic(this.gateway, this.oracle, clock, chance, SERVICES);
-    for (let index = 0; index < REGISTRARS; index += 1) {
-      const service = SERVICES[index % SERVICES.length] as string;
-      const wish = { service, id: `r${index}`, address: `10.1.0.${index}:80` };
-      this.register(this.#zone(index), wish);
-    }
-    for (let index = 0; index < FOLLOWERS; index += 1) this.#follow(index);
-    this.#sampling = this.#sample();
+/** Faults for `lengthMs`, and until all of them are over. */
+export async function storm(scene: Scene, lengthMs: number): Promise<void> {
+  scene.operated.clear();
+  const ends: Promise<void>[] = [];
+  for (const step of drawStorm(scene.random, lengthMs)) {
+    await sleep(scene.clock, step.afterMs);
+    ends.push(commit(scene, step));
   }
+  await Promise.all(ends);
+  for (const lease of scene.foreign) await scene.gateway.revoke(lease).catch(() => {});
+  scene.foreign.clear();
+  while (!(await scene.gateway.isWell())) await sleep(scene.clock, POLL_MS);
+  scene.ledger.note("fault", "all is well");
+}
 
-  register(zone: Zone, wish: Wish): Registrar {
-    this.#count += 1;
-    const registrar = new Registrar(`r${this.#count}`, zone, wish, this.oracle, this.ledger);
-    this.registrars.push(registrar);
-    return registrar;
-  }
-
-  /** One of those that want their key. */
-  registrarAt(part: number): Registrar {
-    const wanting = this.registrars.filter(({ isWanted }) => isWanted);
-    return wanting[Math.floor(part * wanting.length)] as Registrar;
-  }
-
-  async renewFollower(part: number, afterMs: number): Promise<void> {
-    const index = Math.floor(part * this.followers.length);
-    const old = this.followers[index];
-    if (!old || old.isClosed) return;
-    await old.close();
-    await sleep(this.clock, afterMs);
-    this.#follow(index);
-  }
-
-  /** Works on the cluster, one after the other. */
-  oneByOne(work: () => Promise<void>): Promise<void> {
-    this.#cluster = this.#cluster.then(work);
-    return this.#cluster;
-  }
-
-  /** Measures how long it takes until those who watch through `endpoint` have another stream. */
-  expectReplaced(endpoint: string, latency: Latency, withinMs: number): void {
-    const since = this.ledger.now;
-    for (const { party } of [...this.followers, ...this.registrars]) {
-      if (party.watchEndpoint !== endpoint) continue;
-      party.onWatch = () => {
-        party.onWatch = () => {};
-        const tookMs = this.ledger.now - since;
-        // Later it may have been the end of the fault.
-        if (tookMs < withinMs) latency.add(tookMs);
-      };
-    }
-  }
-
-  /** Faults for `lengthMs`, and until all of them are over. */
-  async storm(lengthMs: number): Promise<void> {
-    this.operated.clear();
-    const ends: Promise<void>[] = [];
-    for (const step of drawStorm(this.#random, lengthMs)) {
-      await sleep(this.clock, step.afterMs);
-      ends.push(commit(this, step));
-    }
-    await Promise.all(ends);
-    for (const lease of this.foreign) await this.gateway.revoke(lease).catch(() => {});
-    this.foreign.clear();
-    while (!(await this.gateway.isWell())) await sleep(this.clock, POLL_MS);
-    this.ledger.note("fault", "all is well");
-  }
-
-  /** All faults are over: everything comes to rest in time, and stays at rest. */
-  async settle(): Promise<void> {
-    const { ledger, clock, oracle } = this;
-    const healedAt = ledger.now;
-    const away = new Set(this.registrars.filter((each) => each.isWanted && !each.isHome));
-    const wrong = new Set(this.followers.filter((each) => !each.isRight));
-    while (away.size + wrong.size > 0 && ledger.now - healedAt < MAX_CONVERGENCE_MS) {
-      await sleep(clock, POLL_MS);
-      const tookMs = ledger.now - healedAt;
-      for (const each of away) if (each.isHome && away.delete(each)) ledger.presence.add(tookMs);
-      for (const each of wrong) if (each.isRight && wrong.delete(each)) ledger.convergence.add(tookMs);
-      if (tookMs < MAX_ABSENCE_MS) continue;
-      for (const each of away) {
-        away.delete(each);
-        ledger.blame(
-          "R13",
-          each.name,
-          `${each.key} is not back after ${tookMs.toFixed(0)} ms, and it is ${each.state.status}`,
-        );
-      }
-    }
-    for (const each of wrong) ledger.blame("D15", each.name, each.problem);
-    this.#isCalm = true;
-    const from = oracle.revision;
-    await sleep(clock, Math.max(REST_MS, healedAt + MAX_ORPHAN_MS - ledger.now));
-    this.#checkRest(from);
-    await oracle.verify(ROOT).catch((error) => ledger.note("oracle", `not verified: ${error}`));
-    this.#forget();
-    this.#isCalm = false;
-  }
-
-  /** Everybody goes, and nothing is left. */
-  async close(): Promise<void> {
-    const { ledger, oracle, gateway, clock } = this;
-    this.#abort.abort();
-    await this.#sampling;
-    await this.traffic.close();
-    await Promise.all(this.registrars.filter(({ isWanted }) => isWanted).map((each) => each.close()));
-    await Promise.all(this.followers.map((each) => each.close()));
-    await sleep(clock, MAX_ORPHAN_MS);
-    await oracle.catchUp();
-    for (const { mine, name, key } of [...this.registrars, ...this.#ended])
-      if (mine) ledger.blame("R9 orphan", name, `${key} is there after the end`);
-    const leases = await gateway.leases();
-    if (leases.length > 0) ledger.blame("R9 orphan", "etcd", `${leases.length} leases are left at the end`);
-    oracle.close();
-  }
-
-  #zone(index: number): Zone {
-    return this.site.zones[index % ZONES] as Zone;
-  }
-
-  #follow(index: number): void {
-    this.#count += 1;
-    const service = SERVICES[index % SERVICES.length] as string;
-    // Of both services half are looked at key by key.
-    const isService = index % 4 < 2;
-    this.followers[index] = new Follower(
-      `d${this.#count}`,
-      this.#zone(Math.floor(index / 2)),
-      service,
-      isService,
-      this.oracle,
-      this.ledger,
-      () => this.#isCalm,
-    );
-  }
-
-  #judge(event: Recorded): void {
-    const { type, kv, key, previous } = event;
-    if (type === "put") {
-      this.#ownerOf(kv.lease)?.wrote(event);
-      if (kv.lease === 0n && this.registrars.some((each) => each.key === key))
-        this.ledger.blame("R4 orphan", key, `was written without a lease at ${kv.modRevision}`);
-      return;
-    }
-    const owner = previous && this.#ownerOf(previous.lease);
-    if (!owner || this.operated.has(key)) return;
-    owner.expired(event);
-    if (this.#isCalm && owner.isWanted)
-      this.ledger.blame(
-        "R3 foreign delete",
-        owner.name,
-        `${key} is gone at ${kv.modRevision}, while all was calm`,
+/** All faults are over: everything comes to rest in time, and stays at rest. */
+export async function settle(scene: Scene): Promise<void> {
+  const { ledger, clock, oracle } = scene;
+  const healedAt = ledger.now;
+  const away = new Set<Registrar>();
+  const wrong = new Set(scene.followers.filter((each) => !each.isRight));
+  for (;;) {
+    const tookMs = ledger.now - healedAt;
+    // Who was cut off nearly for a TTL may still lose its lease.
+    const isEarly = tookMs < CALM_AFTER_MS;
+    for (const each of scene.registrars) if (isEarly && each.isWanted && !each.isHome) away.add(each);
+    for (const each of away) if (each.isHome && away.delete(each)) ledger.presence.add(tookMs);
+    for (const each of wrong) if (each.isRight && wrong.delete(each)) ledger.convergence.add(tookMs);
+    if (!isEarly && away.size + wrong.size === 0) break;
+    if (tookMs > MAX_CONVERGENCE_MS) break;
+    for (const each of tookMs > MAX_ABSENCE_MS ? away : []) {
+      away.delete(each);
+      ledger.blame(
+        "R13",
+        each.name,
+        `${each.key} is not back after ${tookMs.toFixed(0)} ms, and it is ${each.state.status}`,
       );
-  }
-
-  #ownerOf(lease: bigint): Registrar | undefined {
-    if (lease === 0n) return undefined;
-    const known = this.#owners.get(lease);
-    if (known) return known;
-    const owner = [...this.registrars, ...this.#ended].find(({ leases }) => leases.has(lease));
-    if (owner) this.#owners.set(lease, owner);
-    return owner;
-  }
-
-  #checkRest(from: number): void {
-    const { ledger, oracle } = this;
-    for (const each of this.registrars) {
-      if (each.isWanted && !each.isHome)
-        ledger.blame("R13", each.name, `${each.key} is not held, and it is ${each.state.status}`);
-      if (!each.isWanted && each.mine) ledger.blame("R9 orphan", each.name, `${each.key} outlives it`);
     }
-    for (const each of this.followers) if (!each.isRight) ledger.blame("D15", each.name, each.problem);
-    for (const { type, kv, key } of oracle.life.between(ROOT, from, oracle.revision)) {
-      const owner = type === "put" ? this.#ownerOf(kv.lease) : undefined;
-      if (owner)
-        ledger.blame("R14 needless", owner.name, `wrote ${key}@${kv.modRevision} while all was calm`);
-    }
+    await sleep(clock, POLL_MS);
   }
+  for (const each of wrong) ledger.blame("D15", each.name, each.problem);
+  scene.isCalm = true;
+  const from = oracle.revision;
+  await sleep(clock, Math.max(REST_MS, healedAt + MAX_ORPHAN_MS - ledger.now));
+  checkRest(scene, from);
+  await oracle.verify(ROOT).catch((error) => ledger.note("oracle", `not verified: ${error}`));
+  scene.forget();
+  scene.isCalm = false;
+}
 
-  /** Lets go of what nobody asks for any more: a soak must not grow. */
-  #forget(): void {
-    const { oracle, ledger } = this;
-    const old = oracle.life.events.filter(({ at }) => at < ledger.now - KEPT_MS).at(-1)?.kv.modRevision ?? 0;
-    oracle.life.forget(Math.min(old, ...this.followers.map(({ checked }) => checked)));
-    this.#ended = this.registrars.filter((each) => !each.isWanted);
-    this.registrars = this.registrars.filter((each) => each.isWanted);
-    for (const [lease, owner] of this.#owners)
-      if (!owner.isWanted && !this.#ended.includes(owner)) this.#owners.delete(lease);
+/** Everybody goes, and nothing is left. */
+export async function end(scene: Scene): Promise<void> {
+  const { ledger, oracle, gateway, clock } = scene;
+  await scene.quiet();
+  await Promise.all(scene.registrars.filter(({ isWanted }) => isWanted).map((each) => each.close()));
+  await Promise.all(scene.followers.map((each) => each.close()));
+  await sleep(clock, MAX_ORPHAN_MS);
+  await oracle.catchUp();
+  for (const { mine, name, key } of [...scene.registrars, ...scene.ended])
+    if (mine) ledger.blame("R9 orphan", name, `${key} is there after the end`);
+  const leases = await gateway.leases();
+  if (leases.length > 0) ledger.blame("R9 orphan", "etcd", `${leases.length} leases are left at the end`);
+  oracle.close();
+}
+
+/** Everybody is what it should be, and nobody has written since `from`. */
+function checkRest(scene: Scene, from: number): void {
+  const { ledger, oracle } = scene;
+  for (const each of scene.registrars) {
+    if (each.isWanted && !each.isHome)
+      ledger.blame("R13", each.name, `${each.key} is not held, and it is ${each.state.status}`);
+    if (!each.isWanted && each.mine) ledger.blame("R9 orphan", each.name, `${each.key} outlives it`);
   }
-
-  async #sample(): Promise<void> {
-    const { signal } = this.#abort;
-    while (!signal.aborted) {
-      for (const each of this.followers) each.sample();
-      for (const each of this.registrars) each.sample();
-      await sleep(this.clock, SAMPLE_EVERY_MS, signal).catch(() => {});
-    }
+  for (const each of scene.followers) if (!each.isRight) ledger.blame("D15", each.name, each.problem);
+  for (const { type, kv, key } of oracle.life.between(ROOT, from, oracle.revision)) {
+    const owner = type === "put" ? scene.ownerOf(kv.lease) : undefined;
+    if (owner) ledger.blame("R14 needless", owner.name, `wrote ${key}@${kv.modRevision} while all was calm`);
   }
 }

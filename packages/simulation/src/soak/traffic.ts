@@ -23,6 +23,7 @@ export class Traffic {
   #compacted = 0;
   #margin = 0;
   #rounds = 0;
+  #holds = 0;
   #written = 0;
 
   constructor(
@@ -56,6 +57,16 @@ export class Traffic {
     await this.#gateway.write(changes);
   }
 
+  /** Nothing is compacted until it is disposed. */
+  holdCompaction(): Disposable {
+    this.#holds += 1;
+    return {
+      [Symbol.dispose]: () => {
+        this.#holds -= 1;
+      },
+    };
+  }
+
   async close(): Promise<void> {
     this.#abort.abort();
     await Promise.all(this.#runs);
@@ -66,7 +77,7 @@ export class Traffic {
     this.#rounds += 1;
     // What the oracle has not heard of stays.
     const revision = this.#oracle.revision - this.#margin;
-    if (revision <= this.#compacted) return;
+    if (revision <= this.#compacted || this.#holds > 0) return;
     await this.#gateway.compact(revision);
     this.#compacted = revision;
     this.compactions += 1;
