@@ -11,9 +11,14 @@ const codeOf = (error: unknown): string => (SdError.is(error) ? error.code : Str
 export class RecordingSink implements WatchSink {
   readonly log: string[] = [];
   readonly events: WatchEvent[] = [];
+  caughtUp = 0;
 
   onCreated(): void {
     this.log.push("created");
+  }
+
+  onCaughtUp(): void {
+    this.caughtUp += 1;
   }
 
   onBehind(revision: number): void {

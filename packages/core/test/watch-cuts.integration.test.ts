@@ -83,6 +83,7 @@ async function follow(
       for (const event of events) seen.push(label(event));
       if (seen.length < BACKLOG) on.onBatch();
     },
+    onCaughtUp: () => {},
     onBehind: () => {},
     onStale: () => {},
     onProgress: () => {},

@@ -23,7 +23,7 @@ import { Snapshot } from "./snapshot.js";
  * How a discovery stands to etcd.
  *
  * - `syncing`: not yet complete; `error` is why the last try failed, if one did.
- * - `live`: complete, and every change arrives.
+ * - `live`: complete, and every change arrives: at most 15 s late, whatever the network does.
  * - `stale`: etcd cannot be heard since `since` (on the client's clock); what was known is kept.
  * - `closed`: the end; what was known is kept.
  */

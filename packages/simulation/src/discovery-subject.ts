@@ -11,11 +11,6 @@ export type Target =
 
 /** A discovery may say "live" and lag so long (D16). */
 const MAX_LAG_MS = 15_000;
-/**
- * It says so once its watch stands, before it has caught up. A stream on which nothing follows is left after
- * 7.5 s: so long it may be wrong.
- */
-const CATCH_UP_MS = 8_000;
 
 /** What does not hold while it is in doubt. */
 const doubtful: ReadonlySet<string> = new Set(["D1", "D3", "D8", "D11", "D16"]);
@@ -39,7 +34,6 @@ export class DiscoverySubject {
   /** What a reader of `changes()` has put together. */
   readonly #read = new Map<string, number>();
   #isInDoubt = false;
-  #liveSince = Number.POSITIVE_INFINITY;
   #isClosing = false;
   #isClosed = false;
 
@@ -67,7 +61,6 @@ export class DiscoverySubject {
     this.discovery.subscribe(({ status }) => {
       if (process.status === "dead") return;
       record.note(name, status);
-      this.#liveSince = status === "live" ? record.now : Number.POSITIVE_INFINITY;
       this.sample();
     });
     this.discovery.ready().then(
@@ -112,7 +105,7 @@ export class DiscoverySubject {
     if (isNewEpoch) this.#findLife(this.#life + 1);
     this.#compare();
     this.#pick();
-    if (this.#liveSince < this.process.now() - CATCH_UP_MS) this.#checkLag();
+    if (this.discovery.state.status === "live") this.#checkLag();
   }
 
   /** Whether it is live and shows what the store holds now. */

@@ -33,7 +33,7 @@ describe("A watch that catches up", () => {
     etcd.holdWatchEvents();
     const watch = watchFrom(1);
     for (let batches = 1; batches <= 6; batches += 1) {
-      await clock.advance(600);
+      await clock.advance(450);
       expect(etcd.heldWatchMessages).toBe(7 - batches);
       etcd.releaseWatchEvents(1);
       await clock.settle();

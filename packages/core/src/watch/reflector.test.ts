@@ -71,6 +71,54 @@ describe("Reflector", () => {
     expect(starts()).toEqual([3]);
   });
 
+  it("is not live after an outage before it has caught up with it (D16)", async () => {
+    const { clock, etcd } = fixture;
+    etcd.put("/web/a", "1");
+    const reflector = reflect();
+    await clock.settle();
+    etcd.cut();
+    etcd.refuse();
+    await clock.advance(10_000);
+    etcd.put("/web/b", "2");
+    etcd.holdWatchEvents();
+    etcd.accept();
+    while (starts().length < 2) await clock.advance(10);
+    await clock.advance(400);
+    expect(reflector.state.status).toBe("stale");
+    expect(store.content).toEqual({ "/web/a": "1" });
+    etcd.releaseWatchEvents();
+    await clock.settle();
+    expect(store.content).toEqual({ "/web/a": "1", "/web/b": "2" });
+    expect(reflector.state.status).toBe("live");
+  });
+
+  it("is live half a second after an outage in which only other keys were written (D16)", async () => {
+    const { clock, etcd } = fixture;
+    const reflector = reflect();
+    await clock.settle();
+    etcd.cut();
+    etcd.refuse();
+    await clock.advance(10_000);
+    etcd.put("/other", "2");
+    etcd.accept();
+    const seen = statuses(reflector);
+    await clock.advance(6_000);
+    expect(seen).toEqual(["stale", "live"]);
+    expect(store.calls).toEqual(["replace 0 -> 1"]);
+  });
+
+  it("is live at once after a list, though other keys were written since (D16)", async () => {
+    const { clock, etcd } = fixture;
+    etcd.dropNextRequest("watch");
+    const reflector = reflect();
+    await clock.settle();
+    etcd.put("/other", "2");
+    const seen = statuses(reflector);
+    etcd.holdWatchEvents();
+    await clock.advance(500);
+    expect(seen).toEqual(["syncing", "live"]);
+  });
+
   it("is live only once the watch stands (D17)", async () => {
     const { clock, etcd } = fixture;
     etcd.dropNextRequest("watch");

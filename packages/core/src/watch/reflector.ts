@@ -24,8 +24,9 @@ import type { WatchHub } from "./watch-hub.js";
  * How the store stands to etcd.
  *
  * - `syncing`: not yet complete. `error` is why the last try failed, if one did.
- * - `live`: complete, and every change arrives.
- * - `stale`: complete as of `since` (on the client's clock), and true to nothing later. It is kept.
+ * - `live`: complete, and every change arrives: at most 15 s late, whatever the network does.
+ * - `stale`: complete as of `since` (on the client's clock), and true to nothing later. It is kept. Ends when
+ *   the watch stands again and has caught up.
  * - `closed`.
  */
 export type ReflectorState =
@@ -78,6 +79,8 @@ interface Following {
 const HEALTHY_MS = 30_000;
 /** Two looks at a lower revision, so far apart, before the history is judged broken (etcd #20418). */
 const CONFIRM_MS = 3_000;
+/** A list that is no older is the present, as near as can be told: it is live as soon as it is watched. */
+const FRESH_MS = 5_000;
 const CHECK_EVERY_MS = 60_000;
 const MIN_CHECK_EVERY_MS = 1_000;
 
@@ -107,6 +110,8 @@ export class Reflector implements AsyncDisposable {
   readonly #checkEveryMs: number;
   /** `undefined` before the first list. */
   #history: History | undefined;
+  /** When the last list was begun, or what the store holds was handed over. */
+  #listedAt = Number.NEGATIVE_INFINITY;
   /** Of what the store holds, at most: exact after a list. */
   #bytes = 0;
   /** What the last comparison has found, until a list has mended it. */
@@ -127,6 +132,7 @@ export class Reflector implements AsyncDisposable {
     this.#store = store;
     this.#checkEveryMs = checkEveryMs;
     if (revision !== undefined) {
+      this.#listedAt = ports.clock.now();
       this.#history = { position: { revision, epoch: 1 }, clusterId: undefined, anchor: undefined };
     }
     this.#run = this.#loop();
@@ -200,6 +206,7 @@ export class Reflector implements AsyncDisposable {
       await sleep(clock, CONFIRM_MS, this.#abort.signal);
       intake = await this.#read(seen, true);
     }
+    this.#listedAt = startedAt;
     publish("sd:reflector:listed", () => ({
       prefix: printableRange(this.#range),
       revision: intake.history.position.revision,
@@ -279,10 +286,12 @@ export class Reflector implements AsyncDisposable {
     // Counts what the stream told of its standing: a read that it has overtaken says nothing any more.
     let standing = 0;
     let hasStood = false;
-    const stand = (): void => {
+    const goLive = (): void => {
       onLive();
       const { status } = this.state;
       if (status === "syncing" || status === "stale") this.#machine.enter({ status: "live" });
+    };
+    const stand = (): void => {
       if (hasStood) audit.resume();
       else audit.begin();
       hasStood = true;
@@ -299,10 +308,14 @@ export class Reflector implements AsyncDisposable {
         if (isSameCluster(history, header)) {
           this.#history = { ...history, clusterId: clusterOf(history, header) };
           stand();
+          if (this.#ports.clock.now() - this.#listedAt <= FRESH_MS) goLive();
           return;
         }
         fall(new SdError("SD_UNAVAILABLE", "another cluster answers"));
         end();
+      },
+      onCaughtUp: () => {
+        if (!audit.isOver) goLive();
       },
       onBehind: () => {
         standing += 1;
@@ -310,7 +323,10 @@ export class Reflector implements AsyncDisposable {
         this.#isPast((this.#history as History).position.revision).then(
           (isPast) => {
             if (asked !== standing || audit.isOver) return;
-            if (isPast) return stand();
+            if (isPast) {
+              stand();
+              return goLive();
+            }
             fall(behindError());
             end();
           },

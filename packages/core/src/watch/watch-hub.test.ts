@@ -147,6 +147,64 @@ describe("WatchHub", () => {
     expect(sent()).toEqual(["create 0", "create 1", "cancel 1"]);
   });
 
+  it("asks 500 ms after a creation that shows more than is known, and has then caught up (D16)", async () => {
+    const [a, b] = [watchFrom("/a/"), watchFrom("/b/")];
+    await clock.settle();
+    transport.watchStream.say(message(0, 10, created));
+    transport.watchStream.say(message(1, 20, created));
+    expect([a.sink.caughtUp, b.sink.caughtUp]).toEqual([1, 0]);
+    await clock.advance(499);
+    // However busy the stream is with others, and b with less than it has missed.
+    transport.watchStream.say(message(0, 21, { events: [event("/a/1", 21, "x")] }));
+    transport.watchStream.say(message(1, 21, { events: [event("/b/1", 12, "x")] }));
+    expect(sent()).toEqual(["create 0", "create 1"]);
+    await clock.advance(1);
+    expect(sent().slice(2)).toEqual(["create 2", "cancel 2"]);
+    expect(b.sink.caughtUp).toBe(0);
+    transport.watchStream.say(message(2, 21, created));
+    expect([a.sink.caughtUp, b.sink.caughtUp]).toEqual([1, 1]);
+  });
+
+  it("asks nothing where the events reach what the creation showed (D16)", async () => {
+    const { sink } = watchFrom("/a/");
+    await clock.settle();
+    transport.watchStream.say(message(0, 20, created));
+    transport.watchStream.say(message(0, 20, { events: [event("/a/1", 20, "x")] }));
+    expect(sink.caughtUp).toBe(1);
+    await clock.advance(1_000);
+    expect(sent()).toEqual(["create 0"]);
+  });
+
+  it("has not caught up with a stream that falls silent after the creation (D16)", async () => {
+    const { sink } = watchFrom("/a/");
+    await clock.settle();
+    transport.watchStream.say(message(0, 20, created));
+    await clock.advance(3_500);
+    expect(sink.log).toEqual(["created", "interrupted SD_UNAVAILABLE"]);
+    await clock.advance(500);
+    transport.watchStream.say(message(0, 20, created));
+    await clock.advance(499);
+    expect(sink.caughtUp).toBe(0);
+    await clock.advance(1);
+    transport.watchStream.say(message(1, 20, created));
+    expect(sink.caughtUp).toBe(1);
+  });
+
+  it("asks again for a watch that was created less than 500 ms before the question (D16)", async () => {
+    const a = watchFrom("/a/");
+    await clock.settle();
+    transport.watchStream.say(message(0, 20, created));
+    await clock.advance(300);
+    const b = watchFrom("/b/");
+    transport.watchStream.say(message(1, 20, created));
+    await clock.advance(200);
+    transport.watchStream.say(message(2, 20, created));
+    expect([a.sink.caughtUp, b.sink.caughtUp]).toEqual([1, 0]);
+    await clock.advance(300);
+    transport.watchStream.say(message(3, 20, created));
+    expect(b.sink.caughtUp).toBe(1);
+  });
+
   it("takes any message for a sign of life, and asks again after the next quiet (T3)", async () => {
     watchFrom("/a/");
     await clock.settle();

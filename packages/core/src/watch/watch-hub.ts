@@ -18,6 +18,11 @@ const ANSWER_MS = 3_000;
  * stream would begin to send it anew.
  */
 const MAX_STALLS = 2;
+/**
+ * What comes on a stream so long after a creation comes behind what the watch had missed: etcd looks for that
+ * every 100 ms.
+ */
+const CATCH_UP_MS = 500;
 /** How long the creation of one watch may take while others on its stream are served. */
 const CREATION_MS = 10_000;
 
@@ -45,6 +50,11 @@ export class WatchHub implements WatchCarrier {
   readonly #leaving = new Set<number>();
   /** The watches that were created on this stream, and for which nothing has come since. */
   readonly #idle = new Set<Watch>();
+  /** When each watch was created on this stream that may have more to catch up with, in order. */
+  readonly #catchingUp = new Map<Watch, number>();
+  /** Those of them that have caught up once the probe on its way is answered. */
+  #proving: readonly Watch[] = [];
+  #proofTimer: Timer | undefined;
   /** Counts the streams: an answer may come after the end of the one that it was asked for. */
   #stream = 0;
   /** Counts the creations of this stream from 0: so does etcd's grpc-proxy, which takes no other ids. */
@@ -128,6 +138,10 @@ export class WatchHub implements WatchCarrier {
     this.#lifeTimer = undefined;
     this.#askedAt = undefined;
     this.#probeId = undefined;
+    this.#catchingUp.clear();
+    this.#proving = [];
+    this.#proofTimer?.[Symbol.dispose]();
+    this.#proofTimer = undefined;
   }
 
   #interrupted(error: unknown): void {
@@ -188,6 +202,9 @@ export class WatchHub implements WatchCarrier {
     const [watch] = this.#watches;
     if (!watch) return;
     this.#askedAt = now;
+    this.#proving = Array.from(this.#catchingUp)
+      .filter(([, createdAt]) => createdAt + CATCH_UP_MS <= now)
+      .map(([each]) => each);
     if (this.#isProxied) {
       this.#ask(watch.range.key);
       return;
@@ -210,12 +227,36 @@ export class WatchHub implements WatchCarrier {
         this.#lastMessageAt = this.#clock.now();
         this.#askedAt = undefined;
         this.#loop.succeeded();
+        this.#proved();
         this.#watchOverLife();
       },
       (error) => {
         if (stream === this.#stream) this.#loop.leave(error, true);
       },
     );
+  }
+
+  /** Asks for a sign of life behind what the watches have missed, however busy the stream is. */
+  #prove(): void {
+    const [firstAt] = this.#catchingUp.values();
+    if (firstAt === undefined || this.#proving.length > 0) return;
+    this.#proofTimer ??= this.#clock.setTimer(firstAt + CATCH_UP_MS - this.#clock.now(), () => {
+      this.#proofTimer = undefined;
+      if (this.#catchingUp.size === 0 || this.#proving.length > 0) return;
+      this.#probe(this.#clock.now());
+      if (this.#proving.length === 0) this.#prove();
+      this.#watchOverLife();
+    });
+  }
+
+  /** The probe is answered. */
+  #proved(): void {
+    const proved = this.#proving;
+    this.#proving = [];
+    for (const watch of proved) {
+      if (this.#catchingUp.delete(watch)) watch.caughtUp();
+    }
+    this.#prove();
   }
 
   #leave(watchId: number): void {
@@ -248,12 +289,23 @@ export class WatchHub implements WatchCarrier {
       return;
     }
     this.#noteFlow(watch, id, response);
-    if (watch) {
-      if (response.canceled) this.#cancel(watch, response);
-      else if (response.created) watch.created(response.header);
-      else watch.receive(response);
-    }
+    if (watch) this.#tell(watch, response);
+    else if (id === this.#probeId && this.#proving.length > 0) this.#proved();
     if (this.#uncreated.size > 0) this.#askedAt ??= this.#lastMessageAt;
+  }
+
+  #tell(watch: Watch, response: WatchResponse): void {
+    if (response.canceled) {
+      this.#cancel(watch, response);
+      return;
+    }
+    if (response.created) watch.created(response.header);
+    else watch.receive(response);
+    if (!watch.isCatchingUp) this.#catchingUp.delete(watch);
+    else if (response.created && this.#watches.has(watch)) {
+      this.#catchingUp.set(watch, this.#clock.now());
+      this.#prove();
+    }
   }
 
   /** What may come for no watch: what was on its way to one that we have left, and answers to the stream. */
@@ -311,6 +363,7 @@ export class WatchHub implements WatchCarrier {
   #remove(watch: Watch): boolean {
     if (this.#byId.get(watch.id) === watch) this.#byId.delete(watch.id);
     this.#idle.delete(watch);
+    this.#catchingUp.delete(watch);
     return this.#watches.delete(watch);
   }
 }

@@ -37,6 +37,11 @@ export interface WatchSink {
   /** The watch stands on a member; also after each interruption. */
   onCreated(header: Header): void;
   /**
+   * What had happened when the watch was created has been delivered: its revision is reached, or nothing
+   * more came before a later sign of life. Once for each `onCreated()`, unless it is interrupted before.
+   */
+  onCaughtUp(): void;
+  /**
    * The member's store is older than what was delivered: it lags, or its history is another one. etcd
    * accepts a watch of the future and is silent, so only a read can tell which.
    */
@@ -82,6 +87,8 @@ export class Watch implements Disposable {
   readonly #hub: WatchCarrier;
   readonly #sink: WatchSink;
   #revision: number;
+  /** What etcd had reached at the creation, as long as more of it may be on its way. */
+  #catchUpTo: number | undefined;
   /** Of a message that is not complete, and the header that all its parts show. */
   #fragments: { readonly events: WatchEvent[]; readonly revision: number } | undefined;
 
@@ -110,6 +117,11 @@ export class Watch implements Disposable {
     return this.#revision + 1;
   }
 
+  /** Whether something may have happened before the creation that was not delivered yet. @internal */
+  get isCatchingUp(): boolean {
+    return this.#catchUpTo !== undefined;
+  }
+
   /** Ends the watch; nothing is delivered any more. */
   [Symbol.dispose](): void {
     this.#hub.delete(this);
@@ -119,7 +131,18 @@ export class Watch implements Disposable {
   created(header: Header): void {
     if (this.#fragments) this.#corrupt("broken-fragments");
     else if (header.revision < this.#revision) this.#sink.onBehind(header.revision);
-    else this.#sink.onCreated(header);
+    else {
+      this.#catchUpTo = header.revision;
+      this.#sink.onCreated(header);
+      this.#checkCaughtUp();
+    }
+  }
+
+  /** A sign of life has come that was asked for long after the creation. @internal */
+  caughtUp(): void {
+    if (this.#catchUpTo === undefined) return;
+    this.#catchUpTo = undefined;
+    this.#sink.onCaughtUp();
   }
 
   /** @internal */
@@ -143,6 +166,7 @@ export class Watch implements Disposable {
   /** @internal */
   interrupted(error: unknown): void {
     this.#fragments = undefined;
+    this.#catchUpTo = undefined;
     this.#sink.onInterrupted(error);
   }
 
@@ -164,7 +188,12 @@ export class Watch implements Disposable {
     } else if (revision > this.#revision) {
       this.#revision = revision;
       this.#sink.onProgress(revision);
+      this.#checkCaughtUp();
     }
+  }
+
+  #checkCaughtUp(): void {
+    if (this.#catchUpTo !== undefined && this.#revision >= this.#catchUpTo) this.caughtUp();
   }
 
   #deliver(events: readonly WatchEvent[]): void {
@@ -184,6 +213,7 @@ export class Watch implements Disposable {
     if (!last) return;
     this.#revision = last.kv.modRevision;
     this.#sink.onEvents(news, this.#revision);
+    this.#checkCaughtUp();
   }
 
   #corrupt(violation: Violation): void {

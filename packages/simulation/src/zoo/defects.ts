@@ -50,8 +50,8 @@ export const defects: readonly Defect[] = [
     patches: [
       {
         file: watch,
-        find: "else this.#sink.onCreated(header);",
-        replace: "else { this.#revision = header.revision; this.#sink.onCreated(header); }",
+        find: "this.#sink.onCreated(header);",
+        replace: "this.#revision = header.revision; this.#sink.onCreated(header);",
       },
     ],
   },
