@@ -197,8 +197,8 @@ export const defects: readonly Defect[] = [
     patches: [
       {
         file: watch,
-        find: "if (header.revision < this.#revision) this.#sink.onBehind(header.revision);\n    else this",
-        replace: "this",
+        find: "else if (header.revision < this.#revision) this.#sink.onBehind(header.revision);\n    else {",
+        replace: "else {",
       },
     ],
   },
