@@ -3,7 +3,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { runCommand } from "../flags.js";
 import { newestEtcd } from "../soak/newest-etcd.js";
-import { Lab } from "./lab.js";
+import { Lab, UNTIL_MS } from "./lab.js";
 import { leaseScenarios, TTL_SECONDS } from "./lease-scenarios.js";
 import { type Library, ours, plainEtcd3 } from "./library.js";
 import { type LeaseResult, runLease } from "./run-lease.js";
@@ -18,7 +18,7 @@ const help = `Usage: npm run compare [-- --json FILE] [--only TEXT]
   --only TEXT   only the schedules whose names hold it
 `;
 
-/** As \`packages/core\` pins it. */
+/** As `packages/core` pins it. */
 const ETCD3 = "etcd3 1.1.2";
 const libraries: readonly Library[] = [plainEtcd3, ours];
 
@@ -36,7 +36,12 @@ async function main(): Promise<number> {
   }
   const { name, binary } = newestEtcd();
   await using lab = await Lab.start(binary);
-  print([`${name}, ${ETCD3}, node ${process.version}, TTL ${TTL_SECONDS} s`, "", ...head(watchHead)]);
+  const limits = `never: not within ${UNTIL_MS / 1_000} s (a key: ${UNTIL_MS / 2_000} s)`;
+  print([
+    `${name}, ${ETCD3}, node ${process.version}, TTL ${TTL_SECONDS} s; ${limits}`,
+    "",
+    ...head(watchHead),
+  ]);
   const all: Record<string, readonly (WatchResult | LeaseResult)[]> = {};
   for (const [index, scenario] of watchScenarios.entries()) {
     if (!scenario.name.includes(flags.only)) continue;
