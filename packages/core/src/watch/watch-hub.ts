@@ -22,7 +22,9 @@ const MAX_STALLS = 2;
  * What comes on a stream so long after a creation comes behind what the watch had missed: etcd looks for that
  * every 100 ms.
  */
-const CATCH_UP_MS = 500;
+const CATCH_UP_MS = 250;
+/** So soon it is asked, and for those that were created later, again: with 10,000 watches too. */
+const PROOF_MS = 500;
 /** How long the creation of one watch may take while others on its stream are served. */
 const CREATION_MS = 10_000;
 
@@ -238,13 +240,17 @@ export class WatchHub implements WatchCarrier {
 
   /** Asks for a sign of life behind what the watches have missed, however busy the stream is. */
   #prove(): void {
-    const [firstAt] = this.#catchingUp.values();
-    if (firstAt === undefined || this.#proving.length > 0) return;
-    this.#proofTimer ??= this.#clock.setTimer(firstAt + CATCH_UP_MS - this.#clock.now(), () => {
+    if (this.#catchingUp.size === 0 || this.#proving.length > 0) return;
+    this.#proofTimer ??= this.#clock.setTimer(PROOF_MS, () => {
       this.#proofTimer = undefined;
-      if (this.#catchingUp.size === 0 || this.#proving.length > 0) return;
-      this.#probe(this.#clock.now());
-      if (this.#proving.length === 0) this.#prove();
+      const now = this.#clock.now();
+      const [oldest = now] = this.#catchingUp.values();
+      if (this.#proving.length > 0) return;
+      if (oldest + CATCH_UP_MS > now) {
+        this.#prove();
+        return;
+      }
+      this.#probe(now);
       this.#watchOverLife();
     });
   }
