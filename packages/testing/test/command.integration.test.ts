@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { startNode } from "../src/index.js";
@@ -22,6 +24,17 @@ describe("the command sd-etcd", () => {
       expect(command.lines).toHaveLength(1);
     },
   );
+
+  it("ends with one line if its ready line cannot be written", async () => {
+    const child = spawn(process.execPath, [bin, "--port", "0"], { stdio: ["ignore", "pipe", "pipe"] });
+    child.stdout.destroy();
+    let words = "";
+    child.stderr.on("data", (chunk) => {
+      words += String(chunk);
+    });
+    const [code] = await once(child, "close");
+    expect([code, words]).toEqual([1, "stdout cannot be written: write EPIPE\n"]);
+  });
 
   it("says which port is taken, and which host lets others in", async () => {
     await using first = startNode(bin, ["--port", "0"]);
