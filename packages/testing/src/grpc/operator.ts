@@ -19,6 +19,8 @@ export class Operator {
   constructor(endpoint: string) {
     this.#client = new Client(new URL(endpoint).host, credentials.createInsecure(), {
       "grpc.max_receive_message_length": -1,
+      // It is on this machine: a proxy of the environment (`http_proxy`) does not lead there.
+      "grpc.enable_http_proxy": 0,
       // A member that is back is found at once.
       "grpc.initial_reconnect_backoff_ms": 50,
       "grpc.min_reconnect_backoff_ms": 50,
