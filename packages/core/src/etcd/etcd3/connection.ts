@@ -140,6 +140,8 @@ export class Connection {
 
 const UNSTABLE = { code: 14, details: "connection is unstable" };
 
+const LOOPBACK = /^(https?:\/\/)?(localhost|127(\.\d{1,3}){3}|\[::1\])(:|\/|$)/;
+
 function openEtcd3({ url, endpoint }: MemberAddress, settings: Settings): RawEtcd3 {
   let credentials: Etcd3Credentials | undefined;
   try {
@@ -149,7 +151,11 @@ function openEtcd3({ url, endpoint }: MemberAddress, settings: Settings): RawEtc
   }
   return new RawEtcd3({
     hosts: url,
-    grpcOptions: settings.channelOptions,
+    grpcOptions: {
+      // As Go's client, and unlike grpc-js, no way to this machine leads through a proxy of the environment.
+      ...(LOOPBACK.test(url) && { "grpc.enable_http_proxy": 0 }),
+      ...settings.channelOptions,
+    },
     // etcd3 wants a root certificate in its types only; grpc-js takes Node's without.
     ...(credentials && { credentials: credentials as NonNullable<IOptions["credentials"]> }),
   });
