@@ -19,7 +19,8 @@ export function watchKey(
   let held = first;
   const show = (current: KeyValue | undefined, at: number): void => {
     held = current?.modRevision;
-    onChange(current, at);
+    // What etcd sent is a view of its whole message, and is kept here for as long as the registration lives.
+    onChange(current && { ...current, key, value: Uint8Array.from(current.value) }, at);
   };
   const store: Store = {
     get size() {

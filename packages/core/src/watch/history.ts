@@ -60,7 +60,7 @@ export function findBreak(
 
 export function anchorOf({ key, modRevision, lease }: KeyValue): Anchor {
   // What etcd sent is a view of its whole message, and would keep it alive.
-  return { key: Uint8Array.from(key), modRevision, lease };
+  return { key: new Uint8Array(key), modRevision, lease };
 }
 
 /** Whether `kv`, read at the anchor's revision, is what was seen there. */

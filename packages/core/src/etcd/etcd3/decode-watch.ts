@@ -1,12 +1,12 @@
 import type { WatchEvent, WatchResponse } from "../types.js";
-import { decodeKeyValue, NO_HEADER, NO_KEY_VALUE, readHeader } from "./decode-kv.js";
-import { asBuffer, copied, Reader } from "./reader.js";
+import { NO_HEADER, NO_KEY_VALUE, readHeader, readKeyValue } from "./decode-kv.js";
+import { asBuffer, Reader } from "./reader.js";
 
 /**
  * Reads a `WatchResponse`.
  *
- * Each event has a small block of memory of its own, unlike the keys of a list: what a watch delivers is
- * kept one by one, for hours, and must not keep a whole message of other events alive.
+ * Keys and values are views of the message, which lives as long as any of them: copy what is to be kept. (A
+ * memory of its own for each event is outside of the heap, and cost 9 µs an event in the collector.)
  */
 export function decodeWatch(message: Uint8Array): WatchResponse {
   const reader = new Reader(asBuffer(message));
@@ -39,7 +39,7 @@ function readEvent(reader: Reader): WatchEvent {
   const outer = reader.enter();
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     if (tag === 1 << 3) type = reader.count() === 1 ? "delete" : "put";
-    else if (tag === ((2 << 3) | 2)) kv = decodeKeyValue(copied(reader.bytes()));
+    else if (tag === ((2 << 3) | 2)) kv = readKeyValue(reader);
     else reader.skip(tag);
   }
   reader.leave(outer);

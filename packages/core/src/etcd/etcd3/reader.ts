@@ -189,12 +189,8 @@ const utf8 = new TextDecoder();
  * grpc-js cuts small messages from Node's shared 8 KiB blocks.
  */
 export function detached(bytes: Uint8Array): Buffer {
-  return bytes.buffer.byteLength > 2 * bytes.byteLength ? copied(bytes) : asBuffer(bytes);
-}
-
-/** A copy with a memory of its own: `Buffer.from()` would take it from Node's shared blocks. */
-export function copied(bytes: Uint8Array): Buffer {
-  return asBuffer(new Uint8Array(bytes));
+  // `Buffer.from()` would take the copy from those blocks again.
+  return asBuffer(bytes.buffer.byteLength > 2 * bytes.byteLength ? new Uint8Array(bytes) : bytes);
 }
 
 /** The same bytes as a `Buffer`, which Node turns into text twice as fast. */
