@@ -14,7 +14,8 @@ export default defineConfig({
           name: "unit",
           include: ["{packages,apps,tools}/**/*.test.{ts,mjs}"],
           exclude: ["**/node_modules/**", "**/*.integration.test.*"],
-          testTimeout: 10_000,
+          // Nothing waits here; a thousand registrations on a busy machine take their time.
+          testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },
       },
