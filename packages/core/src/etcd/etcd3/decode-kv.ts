@@ -96,7 +96,7 @@ class KeyValueView implements KeyValue {
 
 /**
  * Reads the `KeyValue` that the reader stands at, views and all. For events: there are few at a time, and each
- * is looked at by the watch, the limits and the store; a view for each look is 2 µs an event.
+ * is looked at by the watch, the limits and the store, which would make a view for each look.
  */
 export function readKeyValue(reader: Reader): KeyValue {
   let key: Uint8Array = NOTHING;

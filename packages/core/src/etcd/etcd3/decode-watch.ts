@@ -6,7 +6,7 @@ import { asBuffer, Reader } from "./reader.js";
  * Reads a `WatchResponse`.
  *
  * Keys and values are views of the message, which lives as long as any of them: copy what is to be kept. (A
- * memory of its own for each event is outside of the heap, and cost 9 µs an event in the collector.)
+ * memory of its own for each event is outside of the heap, and costs the collector more.)
  */
 export function decodeWatch(message: Uint8Array): WatchResponse {
   const reader = new Reader(asBuffer(message));
