@@ -1,5 +1,8 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { cleanEnv, findEtcd } from "./binaries.js";
+import { cleanEnv, findEtcd, findEtcdctl } from "./binaries.js";
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -18,6 +21,20 @@ describe("findEtcd", () => {
     expect(() => findEtcd()).toThrow("SD_ETCD_BIN is not an executable file: /nowhere/etcd");
     vi.stubEnv("SD_ETCD_BIN", process.execPath);
     expect(findEtcd()).toBe(process.execPath);
+  });
+});
+
+describe("findEtcdctl", () => {
+  it("prefers what lies beside etcd: another version's cannot all that this one can", () => {
+    const folder = mkdtempSync(join(tmpdir(), "sd-tools-"));
+    const etcd = join(folder, "etcd");
+    vi.stubEnv("SD_ETCDCTL", process.execPath);
+    expect(findEtcdctl(etcd)).toBe(process.execPath);
+    const beside = join(folder, "etcdctl");
+    writeFileSync(beside, "");
+    chmodSync(beside, 0o755);
+    expect(findEtcdctl(etcd)).toBe(beside);
+    rmSync(folder, { recursive: true });
   });
 });
 

@@ -22,7 +22,8 @@ export function findEtcd(binary?: string): string {
 }
 
 /**
- * Finds the etcdctl binary: the variable `SD_ETCDCTL`, else beside `etcd`, else the `PATH`.
+ * Finds the etcdctl binary: beside `etcd`, whose version it then has, else the variable `SD_ETCDCTL`, else the
+ * `PATH`.
  *
  * @throws Error that tells how to get one.
  */
@@ -31,8 +32,8 @@ export function findEtcdctl(etcd: string): string {
 }
 
 /**
- * Finds the etcdutl binary, which restores snapshots since etcd 3.6: the variable `SD_ETCDUTL`, else beside
- * `etcd`, else the `PATH`.
+ * Finds the etcdutl binary, which restores snapshots since etcd 3.6: beside `etcd`, else the variable
+ * `SD_ETCDUTL`, else the `PATH`.
  *
  * @throws Error that tells how to get one.
  */
@@ -68,10 +69,10 @@ export function cleanEnv(arch: string = process.arch): NodeJS.ProcessEnv {
 }
 
 function findTool(name: string, variable: string, etcd: string): string {
-  const named = process.env[variable];
-  if (named) return checked(named, variable);
   const beside = join(dirname(etcd), name);
   if (isExecutable(beside)) return beside;
+  const named = process.env[variable];
+  if (named) return checked(named, variable);
   const found = inPath(name);
   if (found) return found;
   throw new Error(`no ${name} binary: put one beside ${etcd}, or set ${variable} to the path of one`);
