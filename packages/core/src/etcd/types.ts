@@ -24,7 +24,12 @@ export interface Header {
   readonly raftTerm: bigint;
 }
 
-/** One key at one revision. */
+/**
+ * One key at one revision.
+ *
+ * Its bytes may be views of the message that it came in, and getters, which `{ ...kv }` does not see: who keeps
+ * one copies what is needed, by name.
+ */
 export interface KeyValue {
   readonly key: Uint8Array;
   readonly value: Uint8Array;

@@ -30,10 +30,17 @@ function plain(name: string, value: unknown): unknown {
   if (typeof value === "bigint") return bigintText(name, value);
   if (typeof value === "number") return unstable.has(name) ? "a number" : value;
   if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value).map(([key, inner]) => [key, plain(key, inner)] as const);
+  const entries = fieldsOf(value).map(([key, inner]) => [key, plain(key, inner)] as const);
   const record: Record<string, unknown> = Object.fromEntries(entries);
   if ("grantedTtl" in record) record["ttl"] = elapsed(record);
   return record;
+}
+
+/** The fields of a message; some of the adapter's are getters of its class. */
+function fieldsOf(message: object): [name: string, value: unknown][] {
+  const inherited = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(message) ?? {});
+  const getters = Object.keys(inherited).filter((name) => name !== "__proto__" && inherited[name]?.get);
+  return [...Object.keys(message), ...getters].map((name) => [name, Reflect.get(message, name)]);
 }
 
 /** Leases come in the order of their ends; keys of a lease, and alarms, in that of Go's maps. */
