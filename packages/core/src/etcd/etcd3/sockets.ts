@@ -1,12 +1,9 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { subscribe } from "node:diagnostics_channel";
 import type { Socket } from "node:net";
-import { afterTwoRounds } from "../../kit/clock.js";
 
 const current = new AsyncLocalStorage<Sockets>();
 let subscribed = false;
-/** How many use the context. While it is in use, Node 20 and 22 follow every promise of the process. */
-let users = 0;
 
 /**
  * The sockets that grpc-js opens while it connects on our behalf, so that we can close them.
@@ -15,15 +12,10 @@ let users = 0;
  * that never answers stays open for ever. And it closes a connected one only after a goodbye. It gives no
  * way to its sockets, but Node tells of each that is opened, and the asynchronous context tells for whom.
  * Measured with grpc-js 1.14.7; see also https://github.com/grpc/grpc-node/issues/2785
- *
- * The context is in use only while somebody connects: it makes every promise of the process, also those that
- * grpc-js makes for each message, two to three times as dear (0.15 against 0.33 to 0.45 µs), and more to collect.
  */
 export class Sockets {
   readonly #open = new Set<Socket>();
   #isComplete = false;
-  #isUser = false;
-  #late = 0;
   #closing: Promise<void> | undefined;
   #onLate = (): void => {};
 
@@ -35,8 +27,6 @@ export class Sockets {
         current.getStore()?.add((message as { socket: Socket }).socket),
       );
     }
-    if (!this.#isUser) users += 1;
-    this.#isUser = true;
     current.run(this, connect);
   }
 
@@ -46,7 +36,6 @@ export class Sockets {
    */
   complete(): void {
     this.#isComplete = true;
-    this.#leave();
   }
 
   add(socket: Socket): void {
@@ -56,7 +45,6 @@ export class Sockets {
     // A closed channel may still try once more. Not at once: Node tells of a socket before it connects it,
     // and connecting would revive it.
     if (!this.#closing) return;
-    this.#late += 1;
     process.nextTick(() => socket.destroy());
     this.#onLate();
   }
@@ -68,25 +56,8 @@ export class Sockets {
    */
   close(onLate: () => void): Promise<void> {
     this.#onLate = onLate;
-    if (!this.#closing) {
-      this.#closing = Promise.all([...this.#open].map(destroyed)).then(() => {});
-      void this.#closing.then(() => this.#leaveSoon());
-    }
+    this.#closing ??= Promise.all([...this.#open].map(destroyed)).then(() => {});
     return this.#closing;
-  }
-
-  /** Waits for what comes late: within two rounds of the event loop, and again two rounds after each. */
-  #leaveSoon(): void {
-    const late = this.#late;
-    const leave = (): void => (late === this.#late ? this.#leave() : this.#leaveSoon());
-    afterTwoRounds(() => afterTwoRounds(leave));
-  }
-
-  #leave(): void {
-    if (!this.#isUser) return;
-    this.#isUser = false;
-    users -= 1;
-    if (users === 0) current.disable();
   }
 }
 
