@@ -1,7 +1,16 @@
-import { createClient, type DuplexStream, type EtcdClient, type EtcdTransport } from "@sd/core";
+import {
+  createClient,
+  type DuplexStream,
+  type Etcd3TransportOptions,
+  type EtcdClient,
+  type EtcdTransport,
+} from "@sd/core";
 import { overrideTransport } from "@sd/testing";
 import type { Request } from "../link.js";
 import type { Zone } from "./site.js";
+
+/** How it gets in. */
+export type Credentials = Pick<Etcd3TransportOptions, "auth" | "credentials">;
 
 /** A process of its own: a client in one place, each of whose requests is seen as it leaves. */
 export class Party {
@@ -13,9 +22,9 @@ export class Party {
   /** Called when it has opened a watch stream. */
   onWatch: () => void = () => {};
 
-  constructor(zone: Zone, see: (request: Request) => () => void) {
+  constructor(zone: Zone, credentials: Credentials, see: (request: Request) => () => void) {
     this.zone = zone;
-    const { transport } = createClient({ endpoints: zone.endpoints });
+    const { transport } = createClient({ endpoints: zone.endpoints, ...credentials });
     this.#transport = transport;
     const seen = overrideTransport(transport, {
       range: (request, options) => transport.range(request, options).finally(see({ verb: "range", request })),

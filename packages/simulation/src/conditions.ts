@@ -1,0 +1,28 @@
+import { cpus, loadavg } from "node:os";
+import process from "node:process";
+
+/** When, with what and on what a command was run: what figures mean nothing without. */
+export interface Conditions {
+  readonly date: string;
+  /** As it can be typed again. */
+  readonly command: string;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly cores: number;
+  /** The load average of the last minute, when it ended. */
+  readonly load: number;
+}
+
+/** @param script of package.json */
+export function conditions(script: string, versions: Readonly<Record<string, string>>): Conditions {
+  const flags = process.argv
+    .slice(2)
+    .filter((each, index, all) => each !== "--json" && all[index - 1] !== "--json");
+  return {
+    // biome-ignore lint/style/noRestrictedGlobals: the day of a run is no duration
+    date: new Date().toISOString(),
+    command: ["npm run", script, ...(flags.length > 0 ? ["--", ...flags] : [])].join(" "),
+    versions: { ...versions, node: process.version },
+    cores: cpus().length,
+    load: Math.round((loadavg()[0] ?? 0) * 100) / 100,
+  };
+}
