@@ -82,14 +82,14 @@ export class Follower {
     ) as Discovery<Instance | Entry>;
     this.discovery.onChanges((changes, position) => this.#take(changes, position));
     this.discovery.subscribe(({ status }) => {
-      ledger.note(name, status);
+      ledger.note(name, `${status} at revision ${this.discovery.snapshot.revision}`);
       this.#liveSince = status === "live" ? ledger.now : Number.POSITIVE_INFINITY;
     });
   }
 
   /** Whether it is live, and has heard of all but what has happened just now. */
   get isRight(): boolean {
-    if (this.discovery.state.status !== "live" || this.#life !== this.#oracle.life) return false;
+    if (this.discovery.state.status !== "live" || !this.#isInLife()) return false;
     return this.#behindMs() < JUST_NOW_MS;
   }
 
@@ -98,13 +98,32 @@ export class Follower {
     this.#mayBreak = true;
     const { life } = this.#oracle;
     this.checked = Math.min(this.checked, life.fork);
-    if (this.discovery.snapshot.revision <= life.fork || this.#position.revision === 0) this.#life = life;
+    const { revision } = this.discovery.snapshot;
+    this.#ledger.note(this.name, `is at revision ${revision} when etcd goes back to ${life.fork}`);
+    if (revision <= life.fork || this.#position.revision === 0) this.#life = life;
+  }
+
+  /**
+   * Whether it shows the present history. What is the same at its revision in both it cannot tell apart, and need not:
+   * from then on it is held to the new one.
+   */
+  #isInLife(): boolean {
+    const { life } = this.#oracle;
+    if (this.#life === life) return true;
+    const { revision } = this.discovery.snapshot;
+    if (!this.#mayBreak || revision > life.revision) return false;
+    const watched: Watched = { life, prefix: this.#prefix, isService: this.#isService };
+    const present = new Map([...this.#shown].filter(([key]) => !this.#retained.has(key)));
+    if (differences(present, stateAt(watched, revision)).length > 0) return false;
+    this.#ledger.note(this.name, `shows what both histories hold at revision ${revision}`);
+    this.#life = life;
+    return true;
   }
 
   /** It has had its time to notice. */
   endBreak(): void {
+    if (!this.#isInLife()) this.#blame("D8", `shows a history that is over: ${this.problem}`);
     this.#mayBreak = false;
-    if (this.#life !== this.#oracle.life) this.#blame("D8", `shows a history that is over: ${this.problem}`);
   }
 
   /** What is wrong with it, in words. */
@@ -128,7 +147,8 @@ export class Follower {
       const isEmpty = !snapshot.instances.some((each) => !("weight" in each) || each.weight > 0);
       if (!SdError.is(error, "SD_NO_INSTANCE") || !isEmpty) this.#blame("D10", `pick() throws ${error}`);
     }
-    if (this.#liveSince > this.#ledger.now - CATCH_UP_MS) return;
+    // In a history that is over: until a comparison shows it, which may take a while (D8).
+    if (this.#liveSince > this.#ledger.now - CATCH_UP_MS || !this.#isInLife()) return;
     if (this.#behindMs() > MAX_LAG_MS) this.#blame("D16 lag", this.problem);
   }
 

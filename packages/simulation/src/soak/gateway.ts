@@ -9,8 +9,8 @@ const CALL_MS = 2_000;
 export interface GatewayAccess {
   readonly name: string;
   readonly password: string;
-  /** In PEM: whom to trust, and what to show. */
-  readonly certificates: () => { readonly ca: string; readonly cert: string; readonly key: string };
+  /** In PEM: whom to trust. */
+  readonly ca: string;
 }
 
 /** One message of a watch, with the newest revision that it speaks of. */
@@ -116,6 +116,12 @@ export class Gateway {
     };
     const options = { method: "POST", ...this.#options() };
     const sent: ClientRequest = open(`${this.#endpoint}/v3/watch`, options, (response) => {
+      if (response.statusCode !== 200) {
+        response.resume();
+        return void this.#authenticate()
+          .catch(() => {})
+          .then(end);
+      }
       let rest = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {
@@ -123,7 +129,7 @@ export class Gateway {
         rest = lines.pop() ?? "";
         for (const line of lines) {
           if (isOver || line === "") continue;
-          const message = wantsToken.test(line) ? undefined : readMessage(JSON.parse(line));
+          const message = readMessage(JSON.parse(line));
           if (message) onMessage(message);
           else
             void this.#authenticate()
@@ -164,7 +170,7 @@ export class Gateway {
 
   #options(): RequestOptions {
     return {
-      ...this.#access?.certificates(),
+      ...(this.#access && { ca: this.#access.ca }),
       ...(this.#token !== undefined && { headers: { authorization: this.#token } }),
     };
   }
@@ -174,14 +180,11 @@ export class Gateway {
   }
 }
 
-/** Without a token it looks at the certificate, and refuses: here that is of the gateway itself. */
-const wantsToken = /invalid auth token|user name is empty|auth store is old|CommonName of client/;
-
 /** etcd says no: another member would say the same. */
 class Refusal extends Error {
   /** It wants a token, or another one. */
   get isForToken(): boolean {
-    return wantsToken.test(this.message);
+    return /invalid auth token|user name is empty|auth store is old/.test(this.message);
   }
 }
 
@@ -244,7 +247,6 @@ function post(endpoint: string, path: string, body: object, access: RequestOptio
 
 /** UNAVAILABLE, UNKNOWN, DEADLINE_EXCEEDED, or no answer of etcd's at all: another member may do it. */
 function isTrouble(text: string): boolean {
-  if (wantsToken.test(text)) return false;
   const code = /"code":\s*(\d+)/.exec(text)?.[1];
   return code === undefined || ["2", "4", "14"].includes(code);
 }

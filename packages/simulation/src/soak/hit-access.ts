@@ -22,7 +22,6 @@ export async function hitAccess(scene: Scene, { kind, forMs, member: number }: S
       for (const rights of access.guestRights(true)) await operate(scene, rights);
       break;
     case "rotate-certificates":
-      await access.renew();
       for (const each of members) await each.useCertificate(await access.serverCertificate(true));
       reset(scene, members);
       break;

@@ -16,6 +16,8 @@ const MAX_LISTS = 5_000;
 
 /** What a soak writes down, in a bounded space: its figures, and the promises that were broken. */
 export class Ledger extends Record implements Disposable {
+  /** Called with each line of what happens. */
+  onNote: (line: string) => void = () => {};
   /** How often each promise was broken, by its name. */
   readonly broken = new Map<string, number>();
   /** Violations in full, with what came before. */
@@ -86,6 +88,7 @@ export class Ledger extends Record implements Disposable {
 
   override note(subject: string, text: string): void {
     super.note(subject, text);
+    this.onNote(this.log.at(-1) as string);
     if (this.log.length > MAX_LINES) this.log.splice(0, MAX_LINES / 2);
   }
 

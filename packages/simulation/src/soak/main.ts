@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { openSync, writeFileSync, writeSync } from "node:fs";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { type Clock, sleep, systemClock } from "@sd/core";
@@ -20,6 +20,7 @@ const help = `Usage: npm run soak [-- --minutes N] [--seed S] [--members M] [--j
   --seed S      of the faults (default 1)
   --members M   of the cluster (default 3)
   --secure      with TLS, users, rights that come and go, and tokens that end after 5 s
+  --log FILE    writes all that happens there, as it happens
   --json FILE   writes the figures there, too
 `;
 
@@ -33,6 +34,7 @@ async function main(): Promise<number> {
       seed: { type: "string", default: "1" },
       members: { type: "string", default: "3" },
       secure: { type: "boolean", default: false },
+      log: { type: "string" },
       json: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -49,6 +51,7 @@ async function main(): Promise<number> {
     seed,
     members: whole("members", flags.members),
     isSecure: flags.secure,
+    log: flags.log,
   });
   if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(result, undefined, 2)}\n`);
   print(["", ...table(result)]);
@@ -60,6 +63,7 @@ interface Wanted {
   readonly seed: number;
   readonly members: number;
   readonly isSecure: boolean;
+  readonly log: string | undefined;
 }
 
 async function run(
@@ -73,6 +77,10 @@ async function run(
     setTimer: (ms, fire) => systemClock.setTimer(ms, fire),
   };
   using ledger = new Ledger(clock);
+  if (wanted.log !== undefined) {
+    const file = openSync(wanted.log, "w");
+    ledger.onNote = (line) => writeSync(file, `${line}\n`);
+  }
   const collectGarbage = garbageCollection();
   const samples: Sample[] = [];
   let told = 0;

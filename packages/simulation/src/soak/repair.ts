@@ -24,7 +24,7 @@ export async function repair(scene: Scene): Promise<void> {
       if (!mine) return;
       const kind = index % 2 === 0 ? "revoke-lease" : "delete-key";
       scene.operated.add(key);
-      ledger.totals.fault(`${kind}, in calm`);
+      ledger.totals.fault(`${kind}-in-calm`);
       const since = ledger.now;
       await (kind === "revoke-lease" ? gateway.revoke(mine.lease) : gateway.delete(key));
       while (!isBack(each, mine.modRevision) && ledger.now - since < PATIENCE_MS) await sleep(clock, 5);
