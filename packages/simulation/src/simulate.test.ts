@@ -83,8 +83,9 @@ describe("registrations and discoveries, after any faults in any order", () => {
   });
 
   // An etcd that thaws does all that it was asked in one moment; a lease and its owner's clock end in another.
-  it.each([1986, 2226, 2997, 4112, 6091, 7147])(
-    "keep them where a moment holds much (seed %i)",
+  // In the last one etcd loses its data but not a lease: a grant comes twice.
+  it.each([1986, 2226, 2997, 4112, 6091, 7147, 9902])(
+    "keep them where others have failed (seed %i)",
     async (seed) => {
       const { violations } = await simulate(seed);
       expect(violations).toEqual([]);
