@@ -48,6 +48,7 @@ export function figures({ etcd, seed, members, isSecure, ledger, scene, samples 
     requestsChecked: totals.requests,
     registrationsChecked: totals.registrations,
     epochs: ledger.epochs,
+    alike: ledger.alike,
     retained: ledger.retained,
     repairs: ledger.repairs,
     lost: ledger.count("D3 lost"),

@@ -115,6 +115,7 @@ export class Follower {
     const watched: Watched = { life, prefix: this.#prefix, isService: this.#isService };
     const present = new Map([...this.#shown].filter(([key]) => !this.#retained.has(key)));
     if (differences(present, stateAt(watched, revision)).length > 0) return false;
+    this.#ledger.alike += 1;
     this.#ledger.note(this.name, `shows what both histories hold at revision ${revision}`);
     this.#life = life;
     return true;

@@ -50,6 +50,8 @@ export class Ledger extends Record implements Disposable {
   readonly repair = new Latency();
   /** How often discoveries have noticed that etcd's history is another one, and what they kept for a while. */
   epochs = 0;
+  /** How often one could not, for it held the same in both by then, and went on. */
+  alike = 0;
   retained = 0;
 
   /** How often a comparison with etcd has led to a list. */

@@ -23,7 +23,10 @@ function rowsOf(all: Figures): readonly (readonly [string, string | number])[] {
     ["events checked", `${all.eventsChecked} one by one, ${all.listsChecked} differences of lists`],
     ["events not checked", `${all.unchecked} messages of a history that was lost meanwhile`],
     ["lists after a comparison", all.repairs],
-    ["new epochs noticed", `${all.epochs}, ${all.retained} entries kept for a while`],
+    [
+      "new epochs noticed",
+      `${all.epochs}, ${all.retained} entries kept for a while; ${all.alike} could not be told apart`,
+    ],
     ["snapshots checked", all.snapshotsChecked],
     ["requests, states of registrations", `${all.requestsChecked}, ${all.registrationsChecked}`],
     ["lost, duplicated, reordered, split", `${all.lost}, ${all.duplicated}, ${all.reordered}, ${all.split}`],
