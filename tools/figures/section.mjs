@@ -143,6 +143,7 @@ function soak(run) {
       ["needless writes", count(run["needlessWrites"])],
       ["orphan keys", count(run["orphans"])],
       ["foreign deletes, foreign writes", `${count(run["foreignDeletes"])}, ${count(run["foreignWrites"])}`],
+      ["leases that etcd ended before their time", count(run["endedEarly"])],
       ["a change is seen, while all is well", times(delay.calm)],
       ["… under faults", times(delay.storm)],
       ["… after faults, from their end on", times(delay.heal)],

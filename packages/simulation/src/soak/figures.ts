@@ -47,6 +47,7 @@ export function figures({ etcd, seed, members, isSecure, ledger, scene, samples 
     unchecked: scene.oracle.dropped,
     requestsChecked: totals.requests,
     registrationsChecked: totals.registrations,
+    endedEarly: ledger.endedEarly,
     epochs: ledger.epochs,
     alike: ledger.alike,
     retained: ledger.retained,

@@ -75,7 +75,7 @@ export class Follower {
     this.#prefix = prefix;
     this.#isService = isService;
     this.#life = oracle.life;
-    this.party = new Party(zone, credentials, () => () => {});
+    this.party = new Party(zone, credentials, { now: () => ledger.now }, () => () => {});
     const { client } = this.party;
     this.discovery = (
       isService ? startDiscovery(client, { service }) : startPrefixDiscovery(client, prefix)

@@ -48,6 +48,8 @@ export class Ledger extends Record implements Disposable {
   readonly reconciliation = new Latency();
   /** From an operator's hand on a key or lease, while all is well, until the key is there again (R8). */
   readonly repair = new Latency();
+  /** Leases that etcd has ended though it had renewed them less than a TTL before. */
+  endedEarly = 0;
   /** How often discoveries have noticed that etcd's history is another one, and what they kept for a while. */
   epochs = 0;
   /** How often one could not, for it held the same in both by then, and went on. */

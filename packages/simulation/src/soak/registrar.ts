@@ -50,7 +50,7 @@ export class Registrar {
     this.#oracle = oracle;
     this.#ledger = ledger;
     const check = new RequestCheck(name, ledger, (_, lease) => this.leases.add(lease));
-    this.party = new Party(zone, credentials, (request) => check.see(request));
+    this.party = new Party(zone, credentials, { now: () => ledger.now }, (request) => check.see(request));
     const { service, id, address } = wish;
     const options = { service, id, address, ttlSeconds: TTL_SECONDS, closeTimeoutMs: 3_000 };
     this.registration = startRegistration(this.party.client, options);
@@ -114,6 +114,12 @@ export class Registrar {
   expired({ kv, previous }: Recorded): void {
     const { state } = this;
     if (!this.isWanted || state.status !== "registered" || state.leaseId !== previous?.lease) return;
+    if (this.#ledger.now < this.party.renewals.validUntil(previous.lease)) {
+      // A leader that was frozen, for one, ends leases that another one has renewed since.
+      this.#ledger.endedEarly += 1;
+      this.#ledger.note(this.name, `etcd has ended its lease before its time, at ${kv.modRevision}`);
+      return;
+    }
     this.#blame("R10", `claims to be registered, and etcd has ended the lease at ${kv.modRevision}`);
   }
 

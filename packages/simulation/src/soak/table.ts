@@ -33,6 +33,7 @@ function rowsOf(all: Figures): readonly (readonly [string, string | number])[] {
     ["wrong states, empty flaps", `${all.wrongStates}, ${all.emptyFlaps}`],
     ["foreign deletes, foreign writes", `${all.foreignDeletes}, ${all.foreignWrites}`],
     ["needless writes, orphan keys", `${all.needlessWrites}, ${all.orphans}`],
+    ["leases that etcd ended before their time", all.endedEarly],
     ["registered after up to 1 TTL", times(back.short)],
     ["registered after 1 to 3 TTLs", times(back.middle)],
     ["registered after longer", times(back.long)],
