@@ -45,8 +45,10 @@ export class Party {
         this.renewals.confirm(request.id, sentAt, granted.ttlSeconds);
         return granted;
       },
-      revoke: (id, options) =>
-        transport.revoke(id, options).finally(see({ verb: "revoke", request: { id } })),
+      revoke: (id, options) => {
+        this.renewals.end(id);
+        return transport.revoke(id, options).finally(see({ verb: "revoke", request: { id } }));
+      },
       keepAlive: async (handlers, options) => {
         this.renewals.begin();
         const onMessage: typeof handlers.onMessage = (message) => {

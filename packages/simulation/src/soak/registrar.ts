@@ -114,12 +114,6 @@ export class Registrar {
   expired({ kv, previous }: Recorded): void {
     const { state } = this;
     if (!this.isWanted || state.status !== "registered" || state.leaseId !== previous?.lease) return;
-    if (this.#ledger.now < this.party.renewals.validUntil(previous.lease)) {
-      // A leader that was frozen, for one, ends leases that another one has renewed since.
-      this.#ledger.endedEarly += 1;
-      this.#ledger.note(this.name, `etcd has ended its lease before its time, at ${kv.modRevision}`);
-      return;
-    }
     this.#blame("R10", `claims to be registered, and etcd has ended the lease at ${kv.modRevision}`);
   }
 

@@ -16,6 +16,8 @@ describe("Renewals", () => {
     renewals.begin();
     renewals.answer(1n, 8);
     expect(renewals.validUntil(1n)).toBe(10_000);
+    renewals.end(1n);
+    expect(renewals.validUntil(1n)).toBe(0);
   });
 
   it("know nothing of a lease that is gone, or was never granted", () => {

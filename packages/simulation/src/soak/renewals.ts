@@ -37,6 +37,11 @@ export class Renewals {
     this.#newest.set(lease, { sentAt, ttlSeconds });
   }
 
+  /** It is to be revoked: whoever it belongs to has asked for it. */
+  end(lease: bigint): void {
+    this.#newest.delete(lease);
+  }
+
   /** Before that etcd has no reason to end it. 0 for one that was never confirmed. */
   validUntil(lease: bigint): number {
     const newest = this.#newest.get(lease);

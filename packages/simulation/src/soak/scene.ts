@@ -164,10 +164,16 @@ export class Scene {
     }
     const owner = previous && this.ownerOf(previous.lease);
     if (!owner || this.operated.has(key)) return;
+    if (this.ledger.now < owner.party.renewals.validUntil(previous.lease)) {
+      // A leader that was frozen, for one, ends leases that another one has renewed since.
+      this.ledger.endedEarly += 1;
+      this.ledger.note(owner.name, `etcd has ended its lease before its time, at ${kv.modRevision}`);
+      return;
+    }
     owner.expired(event);
     if (this.isCalm && owner.isWanted)
       this.ledger.blame(
-        "R3 foreign delete",
+        "R16 not renewed",
         owner.name,
         `${key} is gone at ${kv.modRevision}, while all was calm`,
       );
