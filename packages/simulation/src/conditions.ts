@@ -12,11 +12,15 @@ export interface Conditions {
   readonly load: number;
 }
 
+/** Flags that say where something is written, with their value. */
+const files = ["--json", "--log-file"];
+
 /** @param script of package.json */
 export function conditions(script: string, versions: Readonly<Record<string, string>>): Conditions {
-  const flags = process.argv
-    .slice(2)
-    .filter((each, index, all) => each !== "--json" && all[index - 1] !== "--json");
+  const given = process.argv.slice(2);
+  const flags = given.filter(
+    (each, index) => !files.includes(each) && !files.includes(given[index - 1] ?? ""),
+  );
   return {
     // biome-ignore lint/style/noRestrictedGlobals: the day of a run is no duration
     date: new Date().toISOString(),

@@ -20,7 +20,7 @@ const help = `Usage: npm run soak [-- --minutes N] [--seed S] [--members M] [--j
   --seed S      of the faults (default 1)
   --members M   of the cluster (default 3)
   --secure      with TLS, users, rights that come and go, and tokens that end after 5 s
-  --log FILE    writes all that happens there, as it happens
+  --log-file F  writes all that happens there, as it happens
   --json FILE   writes the figures there, too
 `;
 
@@ -34,7 +34,7 @@ async function main(): Promise<number> {
       seed: { type: "string", default: "1" },
       members: { type: "string", default: "3" },
       secure: { type: "boolean", default: false },
-      log: { type: "string" },
+      "log-file": { type: "string" },
       json: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -51,7 +51,7 @@ async function main(): Promise<number> {
     seed,
     members: whole("members", flags.members),
     isSecure: flags.secure,
-    log: flags.log,
+    logFile: flags["log-file"],
   });
   if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(result, undefined, 2)}\n`);
   print(["", ...table(result)]);
@@ -63,7 +63,7 @@ interface Wanted {
   readonly seed: number;
   readonly members: number;
   readonly isSecure: boolean;
-  readonly log: string | undefined;
+  readonly logFile: string | undefined;
 }
 
 async function run(
@@ -77,8 +77,8 @@ async function run(
     setTimer: (ms, fire) => systemClock.setTimer(ms, fire),
   };
   using ledger = new Ledger(clock);
-  if (wanted.log !== undefined) {
-    const file = openSync(wanted.log, "w");
+  if (wanted.logFile !== undefined) {
+    const file = openSync(wanted.logFile, "w");
     ledger.onNote = (line) => writeSync(file, `${line}\n`);
   }
   const collectGarbage = garbageCollection();
