@@ -46,6 +46,17 @@ export class Totals {
     this.convergenceMs.push(...other.convergenceMs);
   }
 
+  /** The figures for machines; times in milliseconds. */
+  get figures() {
+    const { faults, presenceMs, convergenceMs, ...counts } = this;
+    return {
+      ...counts,
+      faults: Object.fromEntries([...faults].sort(([one], [other]) => (one < other ? -1 : 1))),
+      back: summary(presenceMs),
+      converged: summary(convergenceMs),
+    };
+  }
+
   /** The figures as lines of text. */
   lines(): string[] {
     const faults = [...this.faults].sort(([one], [other]) => (one < other ? -1 : 1));
@@ -65,11 +76,18 @@ export class Totals {
 }
 
 function percentiles(values: readonly number[]): string {
-  if (values.length === 0) return "-";
+  const figures = summary(values);
+  if (!figures) return "-";
+  const seconds = (ms: number): string => `${(ms / 1_000).toFixed(2)} s`;
+  const { p50, p99, max, count } = figures;
+  return `p50 ${seconds(p50)}, p99 ${seconds(p99)}, max ${seconds(max)} (${count})`;
+}
+
+/** `undefined` for none. */
+function summary(values: readonly number[]) {
+  if (values.length === 0) return undefined;
   const sorted = [...values].sort((one, other) => one - other);
-  const at = (part: number): string => {
-    const value = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
-    return `${(value / 1000).toFixed(2)} s`;
-  };
-  return `p50 ${at(0.5)}, p99 ${at(0.99)}, max ${at(1)} (${values.length})`;
+  const at = (part: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+  return { p50: at(0.5), p99: at(0.99), max: at(1), count: values.length };
 }

@@ -158,7 +158,8 @@ export class World {
     }
     const lease = previous?.lease ?? 0n;
     if (this.#isOperating || lease === 0n) return;
-    if (this.memory.leases.includes(leaseId(lease))) {
+    // A grant that comes a second time, after the revocation, gives its id another life.
+    if (this.#isAlive(lease) && !this.#ended.has(lease)) {
       this.record.blame("R3", "etcd", `${key} was deleted, though its lease lives`);
     } else if (!this.#ended.has(lease)) this.#expired.push(lease);
   }
@@ -166,6 +167,11 @@ export class World {
   #moveOn(): void {
     this.history.sync();
     // In the end of the moment: the owner's own timer may be due in it too.
-    for (const lease of this.#expired.splice(0)) this.#ownerOf.get(lease)?.expired(lease);
+    for (const lease of this.#expired.splice(0))
+      if (!this.#isAlive(lease)) this.#ownerOf.get(lease)?.expired(lease);
+  }
+
+  #isAlive(lease: bigint): boolean {
+    return this.memory.leases.includes(leaseId(lease));
   }
 }
