@@ -16,7 +16,7 @@ import {
   type Timer,
   waitFor,
 } from "@sd/core";
-import { Cache } from "./cache.js";
+import { Cache, type Restoring } from "./cache.js";
 import { type Change, ChangeQueue, type Keyed } from "./change.js";
 import { type Holds, InstanceStore, type ReadEntry } from "./instance-store.js";
 import { MassLoss } from "./mass-loss.js";
@@ -29,6 +29,7 @@ import {
   type WaitOptions,
 } from "./options.js";
 import type { MakePicker, Picker } from "./picker.js";
+import { restore } from "./restore.js";
 import { Snapshot } from "./snapshot.js";
 
 /**
@@ -142,7 +143,13 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
       this.#ready.resolve();
       this.#usable.resolve();
     });
-    if (this.#cache && cache) void this.#restore(this.#cache, cache.afterMs);
+    if (this.#cache && cache) {
+      void restore(this.#cache, {
+        ...{ clock: client.clock, afterMs: cache.afterMs, states: this.#reflector },
+        isUnknown: () => this.#isUnknown(),
+        show: (restoring) => this.#show(restoring),
+      });
+    }
   }
 
   get state(): DiscoveryState {
@@ -341,29 +348,18 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
     });
   }
 
-  /** Shows what the cache file holds, unless etcd tells in time what there is. */
-  async #restore(cache: Cache, afterMs: number): Promise<void> {
-    const isUnknown = (): boolean => this.#position.revision === 0 && this.state.status === "syncing";
-    const reading = cache.read();
-    await this.#firstSign(afterMs);
-    const bytes = isUnknown() ? await reading : undefined;
-    const restoring = bytes && (await cache.decode(bytes));
-    if (!restoring || !isUnknown()) return;
-    this.#restoredSince = restoring.seen.since;
-    restoring.replace();
-    this.#restoredSince = undefined;
-    // Not if a listener has closed it.
-    if ((this.state as DiscoveryState).status === "closed") return;
-    this.#reflector.restore(restoring.seen);
-    this.#usable.resolve();
+  #isUnknown(): boolean {
+    return this.#position.revision === 0 && this.state.status === "syncing";
   }
 
-  /** Resolves when etcd was heard or could not be, or after `afterMs`. */
-  async #firstSign(afterMs: number): Promise<void> {
-    const sign = deferred<void>();
-    using _subscription = this.#reflector.subscribe(() => sign.resolve());
-    using _timer = this.#client.clock.setTimer(afterMs, () => sign.resolve());
-    await sign.promise;
+  #show({ seen, replace }: Restoring): void {
+    this.#restoredSince = seen.since;
+    replace();
+    this.#restoredSince = undefined;
+    // Who was told of it may have closed the discovery.
+    if (this.state.status !== "syncing") return;
+    this.#reflector.restore(seen);
+    this.#usable.resolve();
   }
 
   #newPicker(): Picker<T> {
