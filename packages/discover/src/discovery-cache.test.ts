@@ -139,6 +139,31 @@ describe("The cache file of a discovery", () => {
     expect([heard, told]).toEqual([["+/web/b"], []]);
   });
 
+  it("is not shown if etcd answers while it is read", async () => {
+    await knownBefore();
+    file.reading = new Promise((done) => void bench.clock.setTimer(5_000, done));
+    const web = start(bench.newClient());
+    await bench.clock.advance(3_000);
+    bench.connect();
+    await bench.clock.advance(1_900);
+    expect([web.state.status, web.snapshot.ageMs < 1_900]).toEqual(["live", true]);
+    await bench.clock.advance(1_000);
+    expect([told, web.state.status]).toEqual([[], "live"]);
+  });
+
+  it("tells when etcd was last heard, not when it was written", async () => {
+    await bench.write({ "/web/a": "h:1" });
+    const web = start();
+    await bench.run(web.ready());
+    await bench.clock.advance(4_000);
+    bench.disconnect();
+    await bench.clock.advance(600_000);
+    expect(file.writes).toBe(1);
+    await web.close();
+    const later = await restart();
+    expect(later.snapshot.ageMs).toBe(603_000);
+  });
+
   it("is shown 2 s after an etcd that says nothing was asked (F31)", async () => {
     await knownBefore();
     bench.connect();
@@ -312,10 +337,10 @@ describe("A damaged or hostile cache file (D13)", () => {
   };
   const good = line("/web/a", "h:1", "0", 2, 2, 1);
 
-  it.each<[string, () => void]>([
+  it.each<[string, () => void, string?]>([
     ["of another prefix", () => write({ prefix: "/web-admin/" }, [good])],
     ["with a key outside of its prefix", () => write({}, [line("/root", "h:1", "0", 2, 2, 1)])],
-    ["with a key twice", () => write({}, [good, good])],
+    ["with a key twice", () => write({}, [good, good]), "a key is there twice"],
     ["with a revision beyond its own", () => write({ revision: 1 }, [good])],
     ["without a revision", () => write({ revision: 0 }, [])],
     ["with a time that is none", () => write({ at: Number.NaN }, [good])],
@@ -328,13 +353,14 @@ describe("A damaged or hostile cache file (D13)", () => {
     ["of zeros", () => be(Buffer.alloc(4_096))],
     ["without lines", () => be(Buffer.alloc(4_096, "x"))],
     ["with null above it", () => be(Buffer.from(`null\n${"0".repeat(64)}\n`))],
-  ])("%s is refused as a whole, and told", async (_what, make) => {
+  ])("%s is refused as a whole, and told", async (_what, make, why = "the cache file cannot be used") => {
     bench.disconnect();
     make();
     const web = await restart();
     expect([web.state.status, keysOf(web), web.rejected.size]).toEqual(["syncing", [], 0]);
     expect(told).toMatchObject([{ operation: "read", error: { code: "SD_INVARIANT" } }]);
     const { error } = told[0] as SdChannels["sd:cache:failed"];
+    expect(String(error)).toContain(why);
     expect(String(error).length).toBeLessThan(120);
     await connect();
     expect(web.state.status).toBe("live");

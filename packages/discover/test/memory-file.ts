@@ -13,6 +13,8 @@ export class MemoryFile implements CacheStorage {
   error: Error | undefined;
   /** Nothing is answered any more. */
   isHung = false;
+  /** What every read waits for. */
+  reading: Promise<void> = Promise.resolve();
   /** How far the calendar was put ahead. */
   aheadMs = 0;
   readonly #clock: Clock;
@@ -28,6 +30,7 @@ export class MemoryFile implements CacheStorage {
   async read(maxBytes: number): Promise<Uint8Array | undefined> {
     this.reads += 1;
     if (this.isHung) return new Promise(() => {});
+    await this.reading;
     if (this.bytes && this.bytes.length > maxBytes) throw new Error(`more than ${maxBytes} bytes`);
     return this.bytes;
   }
