@@ -83,6 +83,13 @@ export class Actor {
       case "crash":
         this.#world.crash(this.#world.unit(action.process));
         break;
+      case "restart":
+        memory.refuse();
+        memory.cut();
+        this.#during(action.forMs, () => memory.accept());
+        this.#world.crash(this.#world.unit(action.process));
+        this.#respawn(this.#world.unit(action.process));
+        break;
       case "burst":
         this.#burst(action.prefix, action.count);
         break;
@@ -178,6 +185,10 @@ export class Actor {
     for (const { process, wish, isWanted } of [...this.#world.registrations]) {
       if (process === old.process && (isWanted || process.status === "dead"))
         this.#world.register(unit, wish);
+    }
+    if (old.process.status !== "dead") return;
+    for (const { process, target } of [...this.#world.discoveries]) {
+      if (process === old.process) this.#world.discover(unit, target);
     }
   }
 
