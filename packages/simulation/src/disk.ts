@@ -7,7 +7,7 @@ import type { Process } from "./process.js";
 const START = 1_767_225_600_000;
 /** The chance that a write fails, and that a file has lost its end when it is read. */
 const FULL = 0.1;
-const DAMAGED = 0.1;
+const DAMAGED = 0.3;
 
 export interface DiskOptions {
   readonly world: Clock;
@@ -38,7 +38,7 @@ export class Disk {
       read: async () => {
         const bytes = this.#files.get(prefix);
         if (!bytes || !happens(DAMAGED, "damaged cache")) return bytes;
-        return bytes.subarray(0, random.below(bytes.length));
+        return bytes.subarray(0, bytes.length - 1 - random.below(bytes.length >> 1));
       },
       write: async (chunks) => {
         // What is left of a dead process writes nothing.
