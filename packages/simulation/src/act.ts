@@ -14,6 +14,8 @@ export class Actor {
   #lastId = 2n ** 62n;
   #lastWeight = 0;
   #hasWiped = false;
+  #wasStale = false;
+  readonly #healthy: Behaviour;
   /** Whether etcd was ever full: who has met that comes back late. */
   wasFull = false;
 
@@ -22,6 +24,7 @@ export class Actor {
     this.#world = world;
     this.#isSilent = isSilent;
     this.#operator = world.memory.transport();
+    this.#healthy = world.memory.behaviour;
   }
 
   act(action: Action): void {
@@ -226,11 +229,13 @@ export class Actor {
   }
 
   #behave(changes: Partial<Behaviour>, forMs: number): void {
+    // Twice, it may be seen twice: who looks again after 3 s has reason to believe it.
+    if (changes.servesStaleReads && this.#wasStale) return;
+    if (changes.servesStaleReads) this.#wasStale = true;
     const { memory } = this.#world;
-    const before = memory.behaviour;
     memory.behave(changes);
     const names = Object.keys(changes) as (keyof Behaviour)[];
-    const restored = Object.fromEntries(names.map((name) => [name, before[name]]));
+    const restored = Object.fromEntries(names.map((name) => [name, this.#healthy[name]]));
     this.#during(forMs, () => memory.behave(restored));
   }
 

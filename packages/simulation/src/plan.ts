@@ -229,6 +229,8 @@ class Draw {
           ]),
         }),
       ],
+      // Less than the 3 s between the two looks at a lower revision.
+      [1, () => ({ type: "behave", forMs: random.below(2_900), changes: { servesStaleReads: true } })],
       [2, () => ({ type: "drop renewal", process: this.#process() })],
       [6, () => this.weatherOn(this.#process())],
       [4, () => ({ type: "cut link", process: this.#process() })],
