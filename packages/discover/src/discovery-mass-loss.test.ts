@@ -63,8 +63,20 @@ describe("Discovery: a mass loss within one epoch (D11)", () => {
     await write(keys(0, 10), undefined);
     await write(keys(0, 3), "h:2");
     expect([heard, web.retained.size]).toEqual([keys(0, 3).map((key) => `~${key}`), 7]);
+    expect(told).toHaveLength(1);
     await bench.clock.advance(10_000);
     expect(keysOf(web)).toEqual(keys(0, 3));
+  });
+
+  it("is held a second time, too, and let go again", async () => {
+    await begin({ holdMs: 40_000 });
+    await write(keys(0, 10), undefined);
+    await bench.clock.advance(40_000);
+    await write(keys(0, 10), "h:2");
+    await write(keys(0, 10), undefined);
+    expect([web.retained.size, told.length]).toEqual([10, 2]);
+    await bench.clock.advance(40_000);
+    expect(keysOf(web)).toEqual([]);
   });
 
   it("does not touch who goes alone, up to the share", async () => {
