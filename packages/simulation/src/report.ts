@@ -18,6 +18,8 @@ export class Totals {
   lists = 0;
   /** States of discoveries compared with the store's at their revision. */
   snapshots = 0;
+  /** Starts from a cache file. */
+  restored = 0;
   /** Requests of registrations and discoveries that were looked at. */
   requests = 0;
   /** States of registrations that were looked at. */
@@ -39,6 +41,7 @@ export class Totals {
     this.events += other.events;
     this.lists += other.lists;
     this.snapshots += other.snapshots;
+    this.restored += other.restored;
     this.requests += other.requests;
     this.registrations += other.registrations;
     for (const [name, count] of other.faults) this.faults.set(name, (this.faults.get(name) ?? 0) + count);
@@ -67,7 +70,7 @@ export class Totals {
       ...faults.map(([name, count]) => `  ${name.padEnd(22)} ${count}`),
       `requests checked         ${this.requests}`,
       `events checked           ${this.events} one by one, ${this.lists} differences of lists`,
-      `snapshots checked        ${this.snapshots}`,
+      `snapshots checked        ${this.snapshots}, ${this.restored} of them from cache files`,
       `registrations checked    ${this.registrations} states`,
       `back after the faults    ${percentiles(this.presenceMs)}`,
       `right after the faults   ${percentiles(this.convergenceMs)}`,
