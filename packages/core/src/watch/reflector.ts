@@ -169,7 +169,9 @@ export class Reflector implements AsyncDisposable {
     let backoff = Backoff.start();
     let mustList = this.#history === undefined;
     while (!signal.aborted) {
+      const triedAt = clock.now();
       let liveSince = Number.POSITIVE_INFINITY;
+      let isListed = false;
       let failure: unknown;
       try {
         if (mustList) {
@@ -178,6 +180,7 @@ export class Reflector implements AsyncDisposable {
           this.#replace(intake);
         }
         mustList = true;
+        isListed = true;
         await this.#follow(() => {
           liveSince = Math.min(liveSince, clock.now());
         });
@@ -190,7 +193,9 @@ export class Reflector implements AsyncDisposable {
         failure = error;
       }
       if (clock.now() - liveSince > HEALTHY_MS) backoff = Backoff.start();
-      await sleep(clock, retryDelayMs(failure, backoff, random), signal).catch(() => {});
+      const triedMs = isListed ? 0 : clock.now() - triedAt;
+      const pauseMs = retryDelayMs(failure, backoff, random, { triedMs });
+      await sleep(clock, pauseMs, signal).catch(() => {});
       backoff = backoff.next();
     }
   }
