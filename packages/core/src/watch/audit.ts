@@ -4,7 +4,7 @@ import type { WatchEvent } from "../etcd/types.js";
 import { publish } from "../kit/channels.js";
 import { type Clock, sleep, type Timer } from "../kit/clock.js";
 import { type Random, uniform } from "../kit/random.js";
-import { compareAll, compareAnchor, type Finding } from "./compare.js";
+import { type Comparison, compareAll, compareAnchor, compareCount, type Finding } from "./compare.js";
 import type { Anchor, History } from "./history.js";
 import { type KeyRange, printableRange } from "./key-range.js";
 import type { Store } from "./store.js";
@@ -32,6 +32,8 @@ const SOON_MS = [5_000, 60_000] as const;
 const DOUBT_MS = 1_000;
 /** A change that etcd has committed is no longer on its way after so long, while the watch is live. */
 const LAG_MS = 5_000;
+/** Nor, usually, after so long; what comes later costs a list in vain. */
+const ARRIVAL_MS = 2_000;
 
 /**
  * The time between two comparisons: in proportion to the number of keys, from `checkEveryMs` for up to 1,000
@@ -152,8 +154,13 @@ export class Audit implements Disposable {
   }
 
   async #compare(scope: "anchor" | "all", signal: AbortSignal): Promise<Finding | undefined> {
+    const { clock } = this.#options;
     if (scope === "anchor" || this.#unproved) {
-      const finding = await compareAnchor(this.#comparison(signal), this.#unproved);
+      let finding = await compareAnchor(this.#comparison(signal), this.#unproved);
+      // What we know is as of a revision that etcd has forgotten: usual where nothing changes.
+      if (finding === "compacted") {
+        finding = await compareCount(this.#comparison(signal), () => sleep(clock, ARRIVAL_MS, signal));
+      }
       if (finding) return finding;
       this.#unproved = undefined;
       if (scope === "anchor") return undefined;
@@ -161,16 +168,15 @@ export class Audit implements Disposable {
     try {
       return await compareAll(this.#comparison(signal), "seen");
     } catch (error) {
-      // What we know is as of a revision that etcd has forgotten: usual where nothing changes.
       if (failureOf(error) !== "compacted") throw error;
     }
     const finding = await compareAll(this.#comparison(signal), "now");
     if (finding !== "lost-change") return finding;
-    await sleep(this.#options.clock, LAG_MS, signal);
+    await sleep(clock, LAG_MS, signal);
     return compareAll(this.#comparison(signal), "now");
   }
 
-  #comparison(signal: AbortSignal) {
+  #comparison(signal: AbortSignal): Comparison {
     const { transport, range, store } = this.#options;
     const history = this.#options.history();
     const view = new StoreView(store, history.position.revision);
