@@ -20,6 +20,8 @@ export interface AuditOptions {
   readonly history: () => History;
   /** See `periodMs()`. */
   readonly checkEveryMs: number;
+  /** Called when the past has been seen to be the one that was known before the resume, or cannot be seen any more. */
+  readonly onProved: () => void;
   /** Called in the end of a comparison that has found something. */
   readonly onFinding: (finding: Finding) => void;
 }
@@ -83,14 +85,26 @@ export class Audit implements Disposable {
     // One key alone is soon compared as a whole, and ten thousand of them would be too many at once.
     if (range.rangeEnd === undefined) return;
     this.#unproved ??= history().anchor;
-    this.#anchorTimer?.[Symbol.dispose]();
-    this.#anchorTimer = clock.setTimer(uniform(random, ...ANCHOR_MS), () => this.#run("anchor"));
+    this.#stopAnchor();
+    this.#anchorTimer = clock.setTimer(uniform(random, ...ANCHOR_MS), () => this.hurry());
+  }
+
+  /** Whether what has come since a resume may be of another history, and the anchor will tell. */
+  get isUnproved(): boolean {
+    return this.#unproved !== undefined;
+  }
+
+  /** Something waits for the anchor to be looked at: does it now. */
+  hurry(): void {
+    if (!this.#anchorTimer) return;
+    this.#stopAnchor();
+    this.#run("anchor");
   }
 
   /** The watch does not stand: nothing can be compared. */
   pause(): void {
     this.#timer?.[Symbol.dispose]();
-    this.#anchorTimer?.[Symbol.dispose]();
+    this.#stopAnchor();
     this.#dueAt = Number.POSITIVE_INFINITY;
     this.#running?.abort();
     this.#running = undefined;
@@ -111,6 +125,11 @@ export class Audit implements Disposable {
   [Symbol.dispose](): void {
     this.#isOver = true;
     this.pause();
+  }
+
+  #stopAnchor(): void {
+    this.#anchorTimer?.[Symbol.dispose]();
+    this.#anchorTimer = undefined;
   }
 
   #scheduleNext(): void {
@@ -154,15 +173,17 @@ export class Audit implements Disposable {
   }
 
   async #compare(scope: "anchor" | "all", signal: AbortSignal): Promise<Finding | undefined> {
-    const { clock } = this.#options;
+    const { clock, onProved } = this.#options;
     if (scope === "anchor" || this.#unproved) {
-      let finding = await compareAnchor(this.#comparison(signal), this.#unproved);
-      // What we know is as of a revision that etcd has forgotten: usual where nothing changes.
-      if (finding === "compacted") {
-        finding = await compareCount(this.#comparison(signal), () => sleep(clock, ARRIVAL_MS, signal));
-      }
-      if (finding) return finding;
+      const finding = await compareAnchor(this.#comparison(signal), this.#unproved);
+      if (finding && finding !== "compacted") return finding;
+      signal.throwIfAborted();
       this.#unproved = undefined;
+      onProved();
+      // What we know is as of a revision that etcd has forgotten: usual where nothing changes.
+      const arrival = (): Promise<void> => sleep(clock, ARRIVAL_MS, signal);
+      const lost = finding && (await compareCount(this.#comparison(signal), arrival));
+      if (lost) return lost;
       if (scope === "anchor") return undefined;
     }
     try {

@@ -113,6 +113,42 @@ describe("A reflector's audit", () => {
     checks[Symbol.dispose]();
   });
 
+  it("looks at the past at once when something comes with a resume, and then holds nothing back (D8, D16)", async () => {
+    await reflect(["a", "b"]);
+    const checks = heard("sd:reflector:checked");
+    const { clock, etcd } = fixture;
+    await clock.advance(10_000);
+    await whileAway(() => etcd.put("/web/c", "1"));
+    etcd.clearCalls();
+    while (etcd.callsOf("watch").length === 0) await clock.advance(50);
+    await clock.advance(0);
+    expect([keys(), reflector.state.status]).toEqual([["a", "b", "c"], "live"]);
+    expect([...checks]).toMatchObject([{ scope: "anchor", outcome: "equal" }]);
+    etcd.put("/web/d", "1");
+    await clock.settle();
+    expect(keys()).toEqual(["a", "b", "c", "d"]);
+    checks[Symbol.dispose]();
+  });
+
+  it("shows what comes with a resume after 2 s, if it cannot look at the past (D16)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    beforeRange = () => {
+      throw failure("network");
+    };
+    await clock.advance(10_000);
+    await whileAway(() => etcd.put("/web/c", "1"));
+    etcd.clearCalls();
+    while (etcd.callsOf("watch").length === 0) await clock.advance(50);
+    await clock.advance(1_900);
+    expect([keys(), reflector.state.status]).toEqual([["a", "b"], "stale"]);
+    await clock.advance(150);
+    expect([keys(), reflector.state.status]).toEqual([["a", "b", "c"], "live"]);
+    etcd.put("/web/d", "1");
+    await clock.settle();
+    expect(keys(), "once").toEqual(["a", "b", "c", "d"]);
+  });
+
   it("finds what was lost by its period, lists once, and stays live (D9)", async () => {
     await reflect(["a", "b"]);
     const { clock, etcd } = fixture;
@@ -245,6 +281,20 @@ describe("A reflector's audit of an etcd that was wiped and has grown beyond", (
     await clock.advance(SOON_MS);
     expect(keys()).toEqual([...returning, "z"].sort());
     expect([store.position?.epoch, statuses.at(-1)]).toEqual([2, "live"]);
+  });
+
+  it("shows nothing of the other history before, though it comes with the resume (D8, F7)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    await whileAway(() => {
+      etcd.wipe();
+      for (let i = 0; i < 20; i += 1) etcd.put("/junk", `${i}`);
+      etcd.put("/web/z", "1");
+    });
+    const before = store.calls.length;
+    await clock.advance(3_000);
+    expect([keys(), store.position?.epoch]).toEqual([["z"], 2]);
+    expect(store.calls.slice(before)).toEqual(["replace 1 -> 22"]);
   });
 
   it("begins a new epoch by the list alone, where the watch is compacted (D8)", async () => {
