@@ -9,7 +9,7 @@ import type { Random } from "../kit/random.js";
 import type { Violation, Watch, WatchCarrier } from "./watch.js";
 
 /** A stream without a message for so long is asked for a sign of life (T3). */
-const QUIET_MS = 3_000;
+const QUIET_MS = 2_500;
 /** How long the answer may take, besides the round trip: to a creation, or to the question for a sign of life. */
 const ANSWER_MS = 3_000;
 /**
@@ -288,6 +288,7 @@ export class WatchHub implements WatchCarrier {
     this.#wasHeard = true;
     if (response.header.clusterId === 0n) this.#isProxied = true;
     // Any message is a sign of life; creations are answered one by one.
+    const wasAsked = this.#askedAt !== undefined;
     this.#askedAt = undefined;
     const id = this.#idOf(response);
     if (response.created || response.canceled) this.#uncreated.delete(id);
@@ -300,6 +301,8 @@ export class WatchHub implements WatchCarrier {
     if (watch) this.#tell(watch, response);
     else if (id === this.#probeId && this.#proving.length > 0) this.#proved();
     if (this.#uncreated.size > 0) this.#askedAt ??= this.#lastMessageAt;
+    // The next question is due sooner than the answer was.
+    else if (wasAsked) this.#watchOverLife();
   }
 
   #tell(watch: Watch, response: WatchResponse): void {
