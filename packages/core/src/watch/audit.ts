@@ -86,7 +86,7 @@ export class Audit implements Disposable {
     if (range.rangeEnd === undefined) return;
     this.#unproved ??= history().anchor;
     this.#stopAnchor();
-    this.#anchorTimer = clock.setTimer(uniform(random, ...ANCHOR_MS), () => this.hurry());
+    this.#anchorTimer = clock.setTimer(uniform(random, ...ANCHOR_MS), () => this.#lookBack());
   }
 
   /** Whether what has come since a resume may be of another history, and the anchor will tell. */
@@ -96,9 +96,7 @@ export class Audit implements Disposable {
 
   /** Something waits for the anchor to be looked at: does it now. */
   hurry(): void {
-    if (!this.#anchorTimer) return;
-    this.#stopAnchor();
-    this.#run("anchor");
+    if (this.#unproved && !this.#running) this.#lookBack();
   }
 
   /** The watch does not stand: nothing can be compared. */
@@ -125,6 +123,11 @@ export class Audit implements Disposable {
   [Symbol.dispose](): void {
     this.#isOver = true;
     this.pause();
+  }
+
+  #lookBack(): void {
+    this.#stopAnchor();
+    this.#run("anchor");
   }
 
   #stopAnchor(): void {

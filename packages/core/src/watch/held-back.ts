@@ -57,10 +57,8 @@ export class HeldBack implements WatchSink, Disposable {
   }
 
   onEvents(events: readonly WatchEvent[], revision: number): void {
-    if (this.#isHolding()) {
-      this.#held.push(() => this.#sink.onEvents(events, revision));
-      this.#audit.hurry();
-    } else this.#sink.onEvents(events, revision);
+    if (this.#isHolding()) this.#held.push(() => this.#sink.onEvents(events, revision));
+    else this.#sink.onEvents(events, revision);
   }
 
   onStale(): void {
@@ -98,6 +96,8 @@ export class HeldBack implements WatchSink, Disposable {
     if (this.#timer) return true;
     if (!this.#mayHold || !this.#audit.isUnproved) return false;
     this.#timer = this.#clock.setTimer(MAX_HOLD_MS, () => this.release());
+    // Once: a look that fails is not repeated for each event.
+    this.#audit.hurry();
     return true;
   }
 }

@@ -130,6 +130,20 @@ describe("A reflector's audit", () => {
     checks[Symbol.dispose]();
   });
 
+  it("looks again at once when something comes long after a look that failed (D16)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    beforeRange = () => {
+      throw failure("network");
+    };
+    await whileAway(() => {});
+    await clock.advance(4_000);
+    beforeRange = () => {};
+    etcd.put("/web/c", "1");
+    await clock.advance(0);
+    expect(keys()).toEqual(["a", "b", "c"]);
+  });
+
   it("shows what comes with a resume after 2 s, if it cannot look at the past (D16)", async () => {
     await reflect(["a", "b"]);
     const { clock, etcd } = fixture;
