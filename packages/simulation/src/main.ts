@@ -7,10 +7,10 @@ import { positive, runCommand, whole } from "./flags.js";
 import { Progress } from "./progress.js";
 import { Totals } from "./report.js";
 import { shrink } from "./shrink.js";
-import { simulate } from "./simulate.js";
+import { contest, simulate } from "./simulate.js";
 import { garbageCollection, measure, type Sample } from "./soak/resources.js";
 
-const help = `Usage: npm run simulate [-- --seeds N] [--from S] [--seed S] [--silent] [--log]
+const help = `Usage: npm run simulate [-- --seeds N] [--from S] [--seed S] [--silent | --rivals] [--log]
 
   Runs registrations and discoveries against an etcd in memory, under faults, on virtual time. Says on stderr
   every ten seconds how far it is.
@@ -18,6 +18,7 @@ const help = `Usage: npm run simulate [-- --seeds N] [--from S] [--seed S] [--si
   --seeds N   how many seeds (default 1000)
   --from S    the first of them (default 1)
   --seed S    only this one
+  --rivals    two or three processes want one key, and nobody else touches it (F26)
   --silent    with trouble that only a comparison with etcd can find (D9)
   --log       prints all that happened (with --seed)
   --json FILE writes the figures there, too
@@ -34,6 +35,7 @@ async function main(): Promise<number> {
       seeds: { type: "string", default: "1000" },
       from: { type: "string", default: "1" },
       seed: { type: "string" },
+      rivals: { type: "boolean", default: false },
       silent: { type: "boolean", default: false },
       log: { type: "boolean", default: false },
       json: { type: "string" },
@@ -53,7 +55,7 @@ async function main(): Promise<number> {
   const samples: Sample[] = [];
   const progress = new Progress(count, (line) => process.stderr.write(`${line}\n`));
   for (let seed = first; seed < first + count; seed += 1) {
-    const outcome = await simulate(seed, { isSilent: flags.silent });
+    const outcome = await (flags.rivals ? contest(seed) : simulate(seed, { isSilent: flags.silent }));
     totals.add(outcome.totals);
     if (flags.log) print(outcome.log);
     if (outcome.violations.length > 0) {

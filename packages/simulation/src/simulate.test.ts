@@ -10,9 +10,11 @@ import { failureLines } from "./failure-text.js";
 import { planOf } from "./plan.js";
 import { Totals } from "./report.js";
 import { shrink } from "./shrink.js";
-import { run, simulate } from "./simulate.js";
+import { contest, run, simulate } from "./simulate.js";
 
 const SEEDS = 1_000;
+/** More of them by `npm run simulate -- --rivals`. */
+const RIVAL_SEEDS = 100;
 const AT_ONCE = 50;
 
 describe("simulate", { timeout: 60_000 }, () => {
@@ -69,6 +71,17 @@ describe("simulate", { timeout: 60_000 }, () => {
   it("needs no faults to be right", async () => {
     const calm = { ...planOf(1), steps: planOf(1).steps.slice(0, 5) };
     expect(await run(calm)).toMatchObject({ violations: [] });
+  });
+});
+
+describe("processes that want one key, on MemoryEtcd", () => {
+  it("F26 rivals: never two that claim it, and each time that its owner dies another enters (100 seeds)", {
+    timeout: 120_000,
+  }, async () => {
+    for (let seed = 1; seed <= RIVAL_SEEDS; seed += 1) {
+      const outcome = await contest(seed);
+      if (outcome.violations.length > 0) expect.fail(failureLines(await shrink(outcome)).join("\n"));
+    }
   });
 });
 

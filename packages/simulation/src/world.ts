@@ -39,6 +39,7 @@ export class World {
   readonly #disks = new Map<number, Disk>();
   readonly random: SeededRandom;
   readonly #isSilent: boolean;
+  readonly #isContest: boolean;
   readonly #ownerOf = new Map<bigint, RegistrationSubject>();
   /** Leases that somebody ended on purpose. */
   readonly #ended = new Set<bigint>();
@@ -46,8 +47,9 @@ export class World {
   #expired: bigint[] = [];
   #isOperating = false;
 
-  constructor({ seed, catchUpDelayMs, missingLeaseTtl, isSilent }: Plan) {
+  constructor({ seed, catchUpDelayMs, missingLeaseTtl, isSilent, isContest }: Plan) {
     this.#isSilent = isSilent;
+    this.#isContest = isContest;
     this.random = new SeededRandom(seed ^ 0x5eed);
     this.memory = new MemoryEtcd({ clock: this.clock, catchUpDelayMs, behaviour: { missingLeaseTtl } });
     for (let index = 1; index < FIRST_REVISIONS; index += 1) this.memory.put("/other", `${index}`);
@@ -174,11 +176,21 @@ export class World {
     } else if (!this.#ended.has(lease)) this.#expired.push(lease);
   }
 
+  /** Nobody says that it has a key while another says so (F26). */
+  #checkClaims(): void {
+    const claims = this.registrations.filter(
+      ({ isWanted, process, state }) => isWanted && process.isUpToDate && state.status === "registered",
+    );
+    const names = claims.map(({ name }) => name);
+    if (claims.length > 1) this.record.blame("R10", names[0] ?? "-", `${names.join(" and ")} claim one key`);
+  }
+
   #moveOn(): void {
     this.history.sync();
     // In the end of the moment: the owner's own timer may be due in it too.
     for (const lease of this.#expired.splice(0))
       if (!this.#isAlive(lease)) this.#ownerOf.get(lease)?.expired(lease);
+    if (this.#isContest) this.#checkClaims();
   }
 
   #isAlive(lease: bigint): boolean {

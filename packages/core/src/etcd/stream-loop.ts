@@ -17,6 +17,8 @@ export interface StreamLoopOptions<Request, Response> {
   readonly isWanted: () => boolean;
   /** The bounds of the pauses, asked for at each new beginning of the backoff. */
   readonly limits: () => BackoffLimits;
+  /** The ceiling of the next pause, where that is less than what the backoff says. */
+  readonly maxPauseMs?: () => number;
   /** The stream can be written to. */
   readonly onOpen: () => void;
   readonly onMessage: (response: Response) => void;
@@ -29,7 +31,13 @@ export interface StreamLoopOptions<Request, Response> {
 interface Open<Request> {
   readonly stream: DuplexStream<Request>;
   /** Resolves the session; `undefined` if its end is no failure. */
-  readonly end: (failure: { readonly error: unknown } | undefined) => void;
+  readonly end: (failure: Failure | undefined) => void;
+}
+
+interface Failure {
+  readonly error: unknown;
+  /** How long it took in vain to open the stream, in milliseconds. */
+  readonly triedMs?: number;
 }
 
 /**
@@ -138,7 +146,8 @@ export class StreamLoop<Request, Response> {
       const isFresh = this.#hasSucceeded || (isToken && !wasToken);
       backoff = isFresh ? Backoff.start(limits()) : backoff.next();
       wasToken = isToken;
-      await this.#wait(failure.error, retryDelayMs(failure.error, backoff, random));
+      const bounds = { ...failure, mostMs: this.#options.maxPauseMs?.() };
+      await this.#wait(failure.error, retryDelayMs(failure.error, backoff, random, bounds));
     }
   }
 
@@ -152,9 +161,10 @@ export class StreamLoop<Request, Response> {
   }
 
   /** One stream, from its opening to its end. Resolves with the failure that ended it. */
-  async #session(): Promise<{ readonly error: unknown } | undefined> {
-    const { open, isWanted, onMessage, onOpen, onOver } = this.#options;
-    const ended = deferred<{ readonly error: unknown } | undefined>();
+  async #session(): Promise<Failure | undefined> {
+    const { clock, open, isWanted, onMessage, onOpen, onOver } = this.#options;
+    const startedAt = clock.now();
+    const ended = deferred<Failure | undefined>();
     let isOver = false;
     const onEnd = (error: unknown): void => {
       isOver = true;
@@ -165,7 +175,7 @@ export class StreamLoop<Request, Response> {
       const stream = await open({ onMessage, onEnd }, { signal: this.#abort.signal });
       if (!isOver) this.#current = { stream, end: ended.resolve };
     } catch (error) {
-      return { error };
+      return { error, triedMs: clock.now() - startedAt };
     }
     if (!isWanted()) this.stop();
     else if (!isOver) this.#guarded(onOpen);

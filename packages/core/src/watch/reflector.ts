@@ -10,6 +10,7 @@ import { Machine, type StateListener, type Transitions } from "../kit/machine.js
 import type { Random } from "../kit/random.js";
 import { Audit } from "./audit.js";
 import type { Finding } from "./compare.js";
+import { HeldBack } from "./held-back.js";
 import { anchorOf, clusterOf, type History, type HistoryBreak, isSameCluster, newestPut } from "./history.js";
 import { Intake } from "./intake.js";
 import { type KeyRange, printableRange } from "./key-range.js";
@@ -200,7 +201,9 @@ export class Reflector implements AsyncDisposable {
     let backoff = Backoff.start();
     let mustList = this.#history === undefined;
     while (!signal.aborted) {
+      const triedAt = clock.now();
       let liveSince = Number.POSITIVE_INFINITY;
+      let isListed = false;
       let failure: unknown;
       try {
         if (mustList) {
@@ -209,6 +212,7 @@ export class Reflector implements AsyncDisposable {
           this.#replace(intake);
         }
         mustList = true;
+        isListed = true;
         await this.#follow(() => {
           liveSince = Math.min(liveSince, clock.now());
         });
@@ -221,7 +225,9 @@ export class Reflector implements AsyncDisposable {
         failure = error;
       }
       if (clock.now() - liveSince > HEALTHY_MS) backoff = Backoff.start();
-      await sleep(clock, retryDelayMs(failure, backoff, random), signal).catch(() => {});
+      const triedMs = isListed ? 0 : clock.now() - triedAt;
+      const pauseMs = retryDelayMs(failure, backoff, random, { triedMs });
+      await sleep(clock, pauseMs, signal).catch(() => {});
       backoff = backoff.next();
     }
   }
@@ -285,12 +291,14 @@ export class Reflector implements AsyncDisposable {
     // At once: what is on its way must find neither a closed reflector, nor one that has missed something.
     const end = (): void => {
       watch[Symbol.dispose]();
+      held[Symbol.dispose]();
       audit[Symbol.dispose]();
       over.resolve();
     };
-    using audit = this.#audit(end);
+    using audit = this.#audit(end, () => held.release());
     const sink = this.#sink(audit, { onLive, end, fail: over.reject });
-    using watch = new Watch(this.#ports.watches, this.#range, revision, sink);
+    using held = new HeldBack(sink, audit, this.#ports.clock);
+    using watch = new Watch(this.#ports.watches, this.#range, revision, held);
     this.#abort.signal.addEventListener("abort", end, { once: true });
     if (this.#abort.signal.aborted) end();
     try {
@@ -300,12 +308,13 @@ export class Reflector implements AsyncDisposable {
     }
   }
 
-  #audit(end: () => void): Audit {
+  #audit(end: () => void, onProved: () => void): Audit {
     const { transport, clock, random } = this.#ports;
     return new Audit({
       ...{ transport, clock, random, range: this.#range, store: this.#store },
       checkEveryMs: this.#checkEveryMs,
       history: () => this.#history as History,
+      onProved,
       onFinding: (finding) => {
         if (finding === "lower-revision") this.#fall(behindError());
         else this.#finding = finding;
