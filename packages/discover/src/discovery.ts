@@ -278,8 +278,9 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   }
 
   #follow(picker: Picker<T>, { type, instance }: Change<T>): void {
-    if (type !== "removed" && this.#isPickable(instance)) picker.put(instance);
-    else picker.delete(instance);
+    if (type === "removed" || !this.#isPickable(instance)) picker.delete(instance);
+    else if (type === "added") picker.add(instance);
+    else picker.put(instance);
   }
 
   #nothing(): SdError {
