@@ -6,38 +6,42 @@ const HEAD = Buffer.from('{"address":"');
 /** More is not worth the memory. */
 const MAX_REST_BYTES = 512;
 const MAX_RESTS = 1_000;
+/** Where so many in a row were new, only every 64th is looked up: else each would cost 2.7 instead of 1.7 µs. */
+const MANY_NEW = 1_000;
 const [QUOTE, BACKSLASH, SPACE, DELETE] = [34, 92, 32, 127];
 
-/**
- * What was read of values before, without their addresses, by all that follows the address: one character for
- * each byte. The instances of a service differ in their addresses, and few in anything else.
- */
-const rests = new Map<string, Omit<InstanceRecord, "address">>();
+/** A record that was read, by all that follows the address in its value: one character for each byte. */
+const records = new Map<string, InstanceRecord>();
+/** How many in a row were not among them. */
+let newInRow = 0;
 
 /**
- * Reads a value with `read`, or puts it together from its address and what was read before.
- *
- * Of 100,000 values, 0.4 instead of 1.1 µs each; and what they share exists once.
+ * Reads a value with `read`, or puts it together from its address and one that was read before: the instances
+ * of a service differ in their addresses, and few in what follows. 0.6 instead of 1.5 µs a value;
+ * where all are new 1.9 instead of 1.7. What they share exists once.
  *
  * @throws as `read` does.
  */
 export function recall(value: Uint8Array, read: (value: Uint8Array) => InstanceRecord): InstanceRecord {
+  if (newInRow > MANY_NEW && newInRow++ % 64 !== 0) return read(value);
   const bytes = Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.length);
   const end = endOfAddress(bytes);
   if (end === undefined || bytes.length - end > MAX_REST_BYTES) return read(value);
-  const text = bytes.toString("latin1", end);
-  const known = rests.get(text);
+  const rest = bytes.toString("latin1", end);
+  const known = records.get(rest);
   if (known) {
+    newInRow = 0;
     const address = bytes.toString("latin1", HEAD.length, end);
     parseAddress(address);
-    return { address, ...known };
+    return { ...known, address };
   }
-  const { address, ...rest } = read(value);
+  newInRow += 1;
+  const record = read(value);
   // A second address would count instead of the first, and a name with a backslash may be one in disguise.
-  if (text.includes("\\") || text.includes('"address"')) return { address, ...rest };
-  if (rests.size >= MAX_RESTS) rests.clear();
-  rests.set(text, rest);
-  return { address, ...rest };
+  if (rest.includes("\\") || rest.includes('"address"')) return record;
+  if (records.size >= MAX_RESTS) records.clear();
+  records.set(rest, record);
+  return record;
 }
 
 /** Where the quote after the address is, if the value begins with a plain one: ASCII, and nothing escaped. */
