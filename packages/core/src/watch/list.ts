@@ -20,6 +20,8 @@ export interface Slice {
 export interface ListOptions {
   readonly clock: Clock;
   readonly pages: PageSize;
+  /** Who is asked for the first page. Default: the transport. */
+  readonly first?: Pick<EtcdTransport, "range">;
   /** Ask another member, if there is one. */
   readonly elsewhere?: boolean;
   /** Called with each page as it comes, before the next is asked for; what it throws ends the list. */
@@ -40,17 +42,18 @@ export interface ListOptions {
 export async function* listRange(
   transport: EtcdTransport,
   range: KeyRange,
-  { clock, pages, elsewhere, onPage, signal }: ListOptions,
+  { clock, pages, first = transport, elsewhere, onPage, signal }: ListOptions,
 ): AsyncGenerator<Slice, void, void> {
   const reading = linkSignals(signal);
+  let isOver = false;
   const options = { signal: reading.signal, elsewhere };
   const ask = async (key: Uint8Array, revision?: number): Promise<RangeResponse> => {
-    for (;;) {
+    for (let source = revision === undefined && !elsewhere ? first : transport; ; source = transport) {
       const { limit } = pages;
       const askedAt = clock.now();
       const request = { ...range, key, limit, ...(revision !== undefined && { revision }) };
       try {
-        const page = await transport.range(request, options);
+        const page = await source.range(request, options);
         pages.came(pageOf(page), page.count, clock.now() - askedAt);
         return page;
       } catch (error) {
@@ -84,8 +87,11 @@ export async function* listRange(
     }
     if (isFirst) yield { kvs: [], header };
     pages.completed();
+    isOver = true;
   } finally {
-    reading.abort();
+    // An abort makes an error, which costs as much as a small list: only where a page is on its way.
+    if (isOver) reading[Symbol.dispose]();
+    else reading.abort();
   }
 }
 

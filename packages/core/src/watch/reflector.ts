@@ -10,6 +10,7 @@ import { Machine, type StateListener, type Transitions } from "../kit/machine.js
 import type { Random } from "../kit/random.js";
 import { Audit } from "./audit.js";
 import type { Finding } from "./compare.js";
+import type { FirstPages } from "./first-pages.js";
 import { anchorOf, clusterOf, type History, type HistoryBreak, isSameCluster, newestPut } from "./history.js";
 import { Intake } from "./intake.js";
 import { type KeyRange, printableRange } from "./key-range.js";
@@ -46,6 +47,8 @@ export const reflectorTransitions: Transitions<ReflectorState> = {
 export interface ReflectorPorts {
   readonly transport: EtcdTransport;
   readonly watches: WatchHub;
+  /** Lists that begin together. Default: each list by itself. */
+  readonly lists?: FirstPages;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -217,10 +220,10 @@ export class Reflector implements AsyncDisposable {
   }
 
   async #read(broken: HistoryBreak | undefined, elsewhere: boolean): Promise<Intake> {
-    const { transport, clock } = this.#ports;
+    const { transport, lists = transport, clock } = this.#ports;
     const intake = new Intake({ store: this.#store, history: this.#history, limits: this.#limits, broken });
     const slices = listRange(transport, this.#range, {
-      ...{ clock, pages: this.#pages, elsewhere, signal: this.#abort.signal },
+      ...{ clock, pages: this.#pages, first: lists, elsewhere, signal: this.#abort.signal },
       onPage: (page) => intake.check(page),
     });
     let isTaken = true;
