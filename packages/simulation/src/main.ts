@@ -1,11 +1,14 @@
+import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { conditions } from "./conditions.js";
 import { failureLines } from "./failure-text.js";
 import { positive, runCommand, whole } from "./flags.js";
 import { Progress } from "./progress.js";
 import { Totals } from "./report.js";
 import { shrink } from "./shrink.js";
 import { simulate } from "./simulate.js";
+import { garbageCollection, measure, type Sample } from "./soak/resources.js";
 
 const help = `Usage: npm run simulate [-- --seeds N] [--from S] [--seed S] [--silent] [--log]
 
@@ -17,8 +20,11 @@ const help = `Usage: npm run simulate [-- --seeds N] [--from S] [--seed S] [--si
   --seed S    only this one
   --silent    with trouble that only a comparison with etcd can find (D9)
   --log       prints all that happened (with --seed)
+  --json FILE writes the figures there, too
 `;
 
+/** How often the memory is measured in the course of a run. */
+const SAMPLES = 10;
 /** So many failing seeds are told in full. */
 const MAX_FAILURES = 3;
 
@@ -30,6 +36,7 @@ async function main(): Promise<number> {
       seed: { type: "string" },
       silent: { type: "boolean", default: false },
       log: { type: "boolean", default: false },
+      json: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
@@ -42,6 +49,8 @@ async function main(): Promise<number> {
   const startedAt = performance.now();
   const totals = new Totals();
   const failed: number[] = [];
+  const collectGarbage = garbageCollection();
+  const samples: Sample[] = [];
   const progress = new Progress(count, (line) => process.stderr.write(`${line}\n`));
   for (let seed = first; seed < first + count; seed += 1) {
     const outcome = await simulate(seed, { isSilent: flags.silent });
@@ -52,15 +61,36 @@ async function main(): Promise<number> {
       if (failed.length <= MAX_FAILURES) print(failureLines(await shrink(outcome)));
       else print([`seed ${seed}: ${outcome.violations.map(({ invariant }) => invariant).join(" ")}`]);
     }
-    progress.tell(seed - first + 1, failed.length);
+    const done = seed - first + 1;
+    progress.tell(done, failed.length);
+    if (done % Math.ceil(count / SAMPLES) === 0)
+      samples.push(measure(performance.now() - startedAt, collectGarbage));
   }
   const seconds = (performance.now() - startedAt) / 1_000;
   print([
     `seeds                    ${count}, from ${first}: ${(count / seconds).toFixed(1)} a second`,
     ...totals.lines(),
+    `heap after gc            ${samples.map(({ heap }) => mib(heap)).join(", ")} MiB`,
+    `RSS                      ${samples.map(({ rss }) => mib(rss)).join(", ")} MiB`,
     `seeds with violations    ${failed.length}${failed.length > 0 ? `: ${failed.join(" ")}` : ""}`,
   ]);
+  if (flags.json !== undefined) {
+    const figures = {
+      ...conditions("simulate", {}),
+      first,
+      seedsPerSecond: Math.round((count / seconds) * 10) / 10,
+      ...totals.figures,
+      heapMib: samples.map(({ heap }) => mib(heap)),
+      rssMib: samples.map(({ rss }) => mib(rss)),
+      failed,
+    };
+    writeFileSync(flags.json, `${JSON.stringify(figures, undefined, 2)}\n`);
+  }
   return failed.length === 0 ? 0 : 1;
+}
+
+function mib(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
 }
 
 function print(lines: readonly string[]): void {

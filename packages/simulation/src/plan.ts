@@ -21,6 +21,8 @@ export type Action =
   | { readonly type: "crash"; readonly process: number }
   /** A new process with the addresses and registrations of an old one. The old one may still run. */
   | { readonly type: "respawn"; readonly process: number }
+  /** The process is gone and started anew at once, with what it had; etcd cannot be reached meanwhile. */
+  | { readonly type: "restart"; readonly process: number; readonly forMs: number }
   | { readonly type: "put"; readonly key: string; readonly value: string; readonly ttlSeconds: number }
   | { readonly type: "delete"; readonly key: string }
   /** Several keys in one revision, and again. */
@@ -192,6 +194,7 @@ class Draw {
       [1, () => ({ type: "close discovery", nth: random.below(12) })],
       [2, () => ({ type: "crash", process: this.#process() })],
       [3, () => ({ type: "respawn", process: this.#process() })],
+      [2, () => ({ ...lasting("restart"), process: this.#process() })],
       [3, () => ({ type: "put", key: this.#key(), value: this.#value(), ttlSeconds: this.of([0, 5, 20]) })],
       [
         2,
@@ -226,6 +229,8 @@ class Draw {
           ]),
         }),
       ],
+      // Less than the 3 s between the two looks at a lower revision.
+      [1, () => ({ type: "behave", forMs: random.below(2_900), changes: { servesStaleReads: true } })],
       [2, () => ({ type: "drop renewal", process: this.#process() })],
       [6, () => this.weatherOn(this.#process())],
       [4, () => ({ type: "cut link", process: this.#process() })],

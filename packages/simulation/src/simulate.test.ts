@@ -82,6 +82,16 @@ describe("registrations and discoveries, after any faults in any order", () => {
     }
   });
 
+  // An etcd that thaws does all that it was asked in one moment; a lease and its owner's clock end in another.
+  // In the last one etcd loses its data but not a lease: a grant comes twice.
+  it.each([1986, 2226, 2997, 4112, 6091, 7147, 9902])(
+    "keep them where others have failed (seed %i)",
+    async (seed) => {
+      const { violations } = await simulate(seed);
+      expect(violations).toEqual([]);
+    },
+  );
+
   const firsts = Array.from({ length: SEEDS / AT_ONCE }, (_, index) => 1 + index * AT_ONCE);
   it.each(firsts)(
     `keep all promises of the contract (${AT_ONCE} seeds from %i)`,

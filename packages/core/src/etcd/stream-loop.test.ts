@@ -69,6 +69,20 @@ describe("StreamLoop", () => {
     expect(log).toEqual(["over @6000", "interrupted @6000", "open @6250"]);
   });
 
+  it("starts over when a token is refused after an outage, not when it is refused again", async () => {
+    let kind: "network" | "token" = "network";
+    transport.opening = async () => {
+      throw failure(kind);
+    };
+    loop.start();
+    await clock.advance(1_500);
+    kind = "token";
+    await clock.advance(10_000);
+    expect(log.map((line) => Number(line.split("@")[1]))).toEqual([
+      0, 500, 1_500, 3_500, 3_750, 4_250, 5_250, 7_250, 9_750,
+    ]);
+  });
+
   it("does not pause before the next stream when the last one was only not wanted for a moment", async () => {
     loop.start();
     await clock.settle();

@@ -4,7 +4,7 @@ import { deferred } from "../kit/deferred.js";
 import { SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
 import { type LinkedController, linkSignals } from "../kit/signals.js";
-import { isLasting } from "./failure.js";
+import { failureOf, isLasting } from "./failure.js";
 import { retryDelayMs } from "./retry.js";
 import type { CallOptions, DuplexStream, StreamHandlers } from "./transport.js";
 
@@ -36,7 +36,8 @@ interface Open<Request> {
  * Keeps one stream open while it is wanted: opens it, and after each end pauses and opens the next.
  *
  * `onOpen`, `onOver` and `onInterrupted` come in this order, never within a call of the owner. No more than
- * one stream is open at a time. The backoff starts over only with `succeeded()`.
+ * one stream is open at a time. The backoff starts over only with `succeeded()`, and when etcd refuses the token
+ * of a stream for the first time in a row.
  */
 export class StreamLoop<Request, Response> {
   readonly #options: StreamLoopOptions<Request, Response>;
@@ -124,6 +125,7 @@ export class StreamLoop<Request, Response> {
   async #run(): Promise<void> {
     const { isWanted, limits, random, onInterrupted } = this.#options;
     let backoff = Backoff.start(limits());
+    let wasToken = false;
     while (isWanted() && !this.isClosed) {
       this.#hasSucceeded = false;
       const failure = await this.#session();
@@ -131,7 +133,11 @@ export class StreamLoop<Request, Response> {
       if (!isWanted()) return;
       onInterrupted(failure.error);
       if (!isWanted()) return;
-      backoff = this.#hasSucceeded ? Backoff.start(limits()) : backoff.next();
+      const isToken = failureOf(failure.error) === "token";
+      // etcd answers, and the next stream has another token: after an outage too there is little to wait for.
+      const isFresh = this.#hasSucceeded || (isToken && !wasToken);
+      backoff = isFresh ? Backoff.start(limits()) : backoff.next();
+      wasToken = isToken;
       await this.#wait(failure.error, retryDelayMs(failure.error, backoff, random));
     }
   }

@@ -37,7 +37,7 @@ export type ReflectorState =
   | { readonly status: "closed" };
 
 export const reflectorTransitions: Transitions<ReflectorState> = {
-  syncing: ["syncing", "live", "closed"],
+  syncing: ["syncing", "stale", "live", "closed"],
   live: ["stale", "closed"],
   stale: ["stale", "live", "closed"],
   closed: [],
@@ -67,6 +67,15 @@ export interface ReflectorOptions {
   readonly maxKeys?: number | undefined;
   /** The most bytes of keys and values, likewise. Default 256 MiB. */
   readonly maxBytes?: number | undefined;
+}
+
+/** Where a store stood in another process. */
+export interface Seen {
+  readonly revision: number;
+  /** `undefined` if etcd had not told. */
+  readonly clusterId: bigint | undefined;
+  /** When it was last known to be the present, on the client's clock: before its start, as a rule. */
+  readonly since: number;
 }
 
 /** What becomes of a watch, as its sink tells. */
@@ -145,6 +154,28 @@ export class Reflector implements AsyncDisposable {
     return this.#machine.state;
   }
 
+  /** The cluster that answers; `undefined` until etcd has told. */
+  get clusterId(): bigint | undefined {
+    return this.#history?.clusterId;
+  }
+
+  /**
+   * Goes on from what the store holds now, which another process had seen: stale, until it is replaced by a list,
+   * which is compared with it as with all that was seen before.
+   *
+   * @throws SdError `SD_INVARIANT` once a list is in, or after the end.
+   */
+  restore({ revision, clusterId, since }: Seen): void {
+    const { state } = this;
+    if (this.#history || state.status !== "syncing") {
+      throw new SdError("SD_INVARIANT", "nothing can be restored after the first list");
+    }
+    // A list that is on its way sees that it was begun without, and is read again.
+    this.#history = { position: { revision, epoch: 1 }, clusterId, anchor: undefined };
+    const error = state.error ?? new SdError("SD_UNAVAILABLE", "etcd has not answered yet");
+    this.#machine.enter({ status: "stale", since, error });
+  }
+
   /** Calls `listener` on every change of state, in order. */
   subscribe(listener: StateListener<ReflectorState>): Disposable {
     return this.#machine.subscribe(listener);
@@ -221,14 +252,15 @@ export class Reflector implements AsyncDisposable {
 
   async #read(broken: HistoryBreak | undefined, elsewhere: boolean): Promise<Intake> {
     const { transport, lists = transport, clock } = this.#ports;
-    const intake = new Intake({ store: this.#store, history: this.#history, limits: this.#limits, broken });
+    const history = this.#history;
+    const intake = new Intake({ store: this.#store, history, limits: this.#limits, broken });
     const slices = listRange(transport, this.#range, {
       ...{ clock, pages: this.#pages, first: lists, elsewhere, signal: this.#abort.signal },
       onPage: (page) => intake.check(page),
     });
     let isTaken = true;
     for await (const slice of slices) {
-      isTaken = intake.take(slice);
+      isTaken = this.#history === history && intake.take(slice);
       if (!isTaken) break;
     }
     return isTaken ? intake : this.#read(intake.broken, elsewhere);
