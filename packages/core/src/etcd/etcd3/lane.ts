@@ -20,7 +20,7 @@ type LaneState =
 
 /**
  * What of the answers to calls may be on its way: with HTTP/2's default of 64 KiB, a page of 4 MiB takes 64 round
- * trips, and as many rounds of the event loop (100,000 keys: 720 instead of 550 ms). A link of 64 KiB/s carries
+ * trips, and as many rounds of the event loop (100,000 keys: 679 instead of 517 ms). A link of 64 KiB/s carries
  * it in 8 s, before the answer to a ping is overdue.
  */
 const WINDOW_BYTES = 512 * 1024;
