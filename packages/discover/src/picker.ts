@@ -14,6 +14,8 @@ export type Balancer = "round-robin" | "random" | "weighted";
 
 /** Chooses among candidates. It follows their changes, each at a cost that does not depend on their number. */
 export interface Picker<T> {
+  /** Takes in a candidate of a new key. */
+  add(candidate: T): void;
   /** Takes in a candidate, or the successor of one of the same key. */
   put(candidate: T): void;
   delete(candidate: T): void;
