@@ -8,20 +8,19 @@ interface Standing {
   readonly revision: number;
 }
 
-interface Watching {
-  readonly known: Known;
-  readonly onChange: OnChange;
-}
-
-/** Some of our keys, and what lies between them: of the others it holds the revisions only. */
+/**
+ * Some of our keys, and what lies between them: of the others it holds the revisions only.
+ *
+ * Who watches a key hears of each list and each change, also of what is older than what is known: a list may
+ * have been begun before.
+ */
 export class RangeGuard implements Store {
   readonly range: KeyRange;
   readonly #keys: ReadonlyMap<string, Uint8Array>;
   readonly #revisions = new Map<string, number>();
   /** Of our keys, once listed. */
   readonly #standings = new Map<string, Standing>();
-  readonly #watching = new Map<string, Watching>();
-  #epoch: number | undefined;
+  readonly #watching = new Map<string, OnChange>();
 
   constructor(keys: readonly Uint8Array[]) {
     const sorted = [...keys].sort(Buffer.compare);
@@ -34,18 +33,23 @@ export class RangeGuard implements Store {
 
   watch(key: Uint8Array, known: Known, onChange: OnChange): Guard {
     const text = textOf(key);
-    const watching = { known, onChange };
-    this.#watching.set(text, watching);
+    this.#watching.set(text, onChange);
     const standing = this.#standings.get(text);
     // The watch may have been faster than the answer that told what is known.
     if (standing && standing.revision > known.revision && standing.current?.modRevision !== known.held) {
-      queueMicrotask(() => this.#tell(text, watching));
+      queueMicrotask(() => this.#tell(text, onChange));
     }
     return {
       close: async () => {
-        if (this.#watching.get(text) === watching) this.#watching.delete(text);
+        if (this.#watching.get(text) === onChange) this.#watching.delete(text);
       },
     };
+  }
+
+  /** Forgets what it holds: a list is to come. */
+  clear(): void {
+    this.#revisions.clear();
+    this.#standings.clear();
   }
 
   get size(): number {
@@ -56,9 +60,7 @@ export class RangeGuard implements Store {
     return this.#revisions.get(textOf(key));
   }
 
-  replace(kvs: readonly KeyValue[], { revision, epoch }: Position): void {
-    const isOtherEpoch = this.#epoch !== undefined && this.#epoch !== epoch;
-    this.#epoch = epoch;
+  replace(kvs: readonly KeyValue[], { revision }: Position): void {
     this.#revisions.clear();
     const gone = new Set(this.#keys.keys());
     for (const kv of kvs) {
@@ -67,15 +69,10 @@ export class RangeGuard implements Store {
       if (gone.delete(text)) this.#note(text, kv, kv.modRevision);
     }
     for (const text of gone) this.#note(text, undefined, revision);
-    for (const [text, watching] of [...this.#watching]) {
-      const { known } = watching;
-      // An older list than what is known says nothing; that of another epoch has revisions of its own.
-      if (revision <= known.revision && !isOtherEpoch) continue;
-      if (this.#standings.get(text)?.current?.modRevision !== known.held) this.#tell(text, watching);
-    }
+    for (const [text, onChange] of [...this.#watching]) this.#tell(text, onChange);
   }
 
-  apply(events: readonly WatchEvent[], _position: Position): boolean {
+  apply(events: readonly WatchEvent[]): boolean {
     let isTrue = true;
     const changed = new Set<string>();
     for (const { type, kv } of events) {
@@ -90,9 +87,8 @@ export class RangeGuard implements Store {
       changed.add(text);
     }
     for (const text of changed) {
-      const watching = this.#watching.get(text);
-      const { revision = 0 } = this.#standings.get(text) ?? {};
-      if (watching && revision > watching.known.revision) this.#tell(text, watching);
+      const onChange = this.#watching.get(text);
+      if (onChange) this.#tell(text, onChange);
     }
     return isTrue;
   }
@@ -109,10 +105,9 @@ export class RangeGuard implements Store {
     return { key, value: Uint8Array.from(value), createRevision, modRevision, version, lease };
   }
 
-  #tell(text: string, watching: Watching): void {
+  #tell(text: string, onChange: OnChange): void {
     const standing = this.#standings.get(text);
-    if (standing && this.#watching.get(text) === watching) {
-      watching.onChange(standing.current, standing.revision);
-    }
+    // One may have ended another's watch.
+    if (standing && this.#watching.get(text) === onChange) onChange(standing.current, standing.revision);
   }
 }
