@@ -1,4 +1,14 @@
-import { Backoff, deferred, type EtcdClient, type LeaseId, retryDelayMs, sleep, waitFor } from "@sd/core";
+import {
+  Backoff,
+  deferred,
+  type EtcdClient,
+  type LeaseId,
+  type Revocation,
+  retryDelayMs,
+  SdError,
+  sleep,
+  waitFor,
+} from "@sd/core";
 import { watchKey } from "./watch-key.js";
 import type { Writes } from "./writes.js";
 
@@ -9,8 +19,8 @@ export interface DepartureOptions {
   readonly writes: Writes;
   /** Aborts with the lease: the key is gone with it. */
   readonly signal: AbortSignal;
-  /** etcd has confirmed that the key is not under the lease; deleted at `revision` if it was. */
-  onGone(revision: number | undefined): void;
+  /** The key was deleted, or was not under the lease. Unconfirmed if it may come back for a moment. */
+  onGone(revocation: Revocation): void;
   onFailed(error: unknown): void;
 }
 
@@ -29,8 +39,11 @@ export async function depart(options: DepartureOptions): Promise<void> {
     try {
       const { isWritten, storeRevision } = await writes.write({ type: "delete", key, lease }, signal);
       client.retries.succeeded();
-      onGone(isWritten ? storeRevision : undefined);
-      if (!mayAppear) return;
+      if (!mayAppear) {
+        onGone({ confirmed: true, revision: isWritten ? storeRevision : undefined });
+        return;
+      }
+      onGone({ confirmed: false, cause: inDoubt() });
       await untilBack(options, storeRevision);
     } catch (error) {
       if (signal.aborted) return;
@@ -50,4 +63,11 @@ async function untilBack({ client, key, lease, signal }: DepartureOptions, revis
   });
   await waitFor(back.promise, { signal }).catch(() => {});
   await guard.close();
+}
+
+function inDoubt(): SdError {
+  return new SdError(
+    "SD_UNAVAILABLE",
+    "deleted, but a put of before may still arrive; it is then deleted again",
+  );
 }

@@ -39,7 +39,9 @@ export class KeyGuards {
     const range = this.#ranges.size > 0 ? this.#ranges.get(folderOf(key)) : undefined;
     if (!range) return watchKey(this.#client, key, known, onChange);
     if (!this.#isClosed && !this.#reflectors.has(range)) this.#reflectors.set(range, this.#reflect(range));
-    return range.watch(key, known, onChange);
+    // By itself, it is watched from exactly what is known.
+    if (range.isAhead(key, known)) return watchKey(this.#client, key, known, onChange);
+    return range.watch(key, onChange);
   }
 
   /** Begins with a list again: etcd's history may be another one. */

@@ -115,7 +115,7 @@ export class LeaseGroup {
     const gone = deferred<Revocation>();
     void depart({
       ...{ client, key, lease, writes, signal },
-      onGone: (revision) => gone.resolve({ confirmed: true, revision }),
+      onGone: gone.resolve,
       onFailed: (error) => {
         failure = error;
       },

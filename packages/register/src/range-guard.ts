@@ -31,14 +31,18 @@ export class RangeGuard implements Store {
     this.#keys = new Map(keys.map((key) => [textOf(key), key]));
   }
 
-  watch(key: Uint8Array, known: Known, onChange: OnChange): Guard {
+  /**
+   * Whether it has seen what is newer than what is known: it has overtaken the answer that told that, or has
+   * not noticed yet that etcd was wiped.
+   */
+  isAhead(key: Uint8Array, { revision, held }: Known): boolean {
+    const standing = this.#standings.get(textOf(key));
+    return standing !== undefined && standing.revision > revision && standing.current?.modRevision !== held;
+  }
+
+  watch(key: Uint8Array, onChange: OnChange): Guard {
     const text = textOf(key);
     this.#watching.set(text, onChange);
-    const standing = this.#standings.get(text);
-    // The watch may have been faster than the answer that told what is known.
-    if (standing && standing.revision > known.revision && standing.current?.modRevision !== known.held) {
-      queueMicrotask(() => this.#tell(text, onChange));
-    }
     return {
       close: async () => {
         if (this.#watching.get(text) === onChange) this.#watching.delete(text);

@@ -61,8 +61,13 @@ export interface Plan {
    * has overtaken the old revision, deletes that are not told.
    */
   readonly isSilent: boolean;
+  /** What is registered comes with fifteen others, as a group on one lease. */
+  readonly isGrouped: boolean;
   readonly steps: readonly Step[];
 }
+
+/** Of so many seeds one is grouped. */
+const GROUPED_EVERY = 4;
 
 export const PROCESSES = 5;
 const services = ["web", "api"] as const;
@@ -91,7 +96,8 @@ export function planOf(seed: number, { isSilent = false }: { readonly isSilent?:
     steps.push({ afterMs: draw.pause(), action: draw.action() });
   }
   const catchUpDelayMs = draw.of([0, 0, 20, 100]);
-  return { seed, catchUpDelayMs, missingLeaseTtl: draw.of([0, 0, -1]), isSilent, steps };
+  const isGrouped = seed % GROUPED_EVERY === 0;
+  return { seed, catchUpDelayMs, missingLeaseTtl: draw.of([0, 0, -1]), isSilent, isGrouped, steps };
 }
 
 class Draw {
