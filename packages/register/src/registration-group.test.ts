@@ -222,6 +222,18 @@ describe("a group of registrations", () => {
     expect(writesOf(group)).toBe(2 * COUNT);
   });
 
+  it("is back after etcd was wiped, and watched by few watches again (R13)", async () => {
+    const group = await begin();
+    bench.memory.put("/other", "x");
+    await bench.clock.advance(10_000);
+    bench.memory.wipe();
+    bench.memory.clearCalls();
+    await bench.clock.advance(20_000);
+    expectTrue(group);
+    const created = bench.memory.callsOf("watchRequest").filter(({ request }) => request.type === "create");
+    expect(created.length, "signs of life included").toBeLessThan(COUNT / 10);
+  });
+
   it("tells each of them of the renewals of their lease", async () => {
     const group = await begin();
     const [first, , third] = group.registrations.map((registration) =>
@@ -250,6 +262,16 @@ describe("RegistrationGroup.close()", () => {
     expect(bench.textOf(keyOf(4))).toBeUndefined();
     bench.memory.releaseWatchEvents();
     expect(group.close()).toBe(group.close());
+  });
+
+  it("deletes nothing, whatever they are at: held, in conflict, about to be put right (R9)", async () => {
+    const group = await begin();
+    for (let index = 0; index < COUNT; index += 3) bench.memory.put(keyOf(index), "other:1");
+    for (let index = 1; index < COUNT; index += 3) bench.memory.delete(keyOf(index));
+    await bench.clock.settle();
+    await bench.run(group.close());
+    expect(bench.memory.callsOf("revoke")).toHaveLength(1);
+    expect(txns().every(({ success }) => success.every(({ type }) => type === "put"))).toBe(true);
   });
 
   it("is bounded by closeTimeoutMs while etcd is frozen (R9)", async () => {
