@@ -44,15 +44,6 @@ export class KeyGuards {
     return range.watch(key, onChange);
   }
 
-  /** Begins with a list again: etcd's history may be another one. */
-  restart(): void {
-    for (const [range, reflector] of [...this.#reflectors]) {
-      void reflector.close();
-      range.clear();
-      this.#reflectors.set(range, this.#reflect(range));
-    }
-  }
-
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#reflectors.values()].map((reflector) => reflector.close()));

@@ -171,8 +171,6 @@ export class LeaseGroup {
   #begin(): void {
     this.#reign.abort(new SdError("SD_LEASE_LOST", "the lease has ended"));
     this.#reign = linkSignals(this.#over.signal);
-    // It may have gone with all of etcd.
-    this.#guards.restart();
   }
 
   #remember(id: bigint): void {

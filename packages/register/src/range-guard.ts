@@ -50,12 +50,6 @@ export class RangeGuard implements Store {
     };
   }
 
-  /** Forgets what it holds: a list is to come. */
-  clear(): void {
-    this.#revisions.clear();
-    this.#standings.clear();
-  }
-
   get size(): number {
     return this.#revisions.size;
   }
