@@ -20,7 +20,8 @@ beforeEach(() => {
   guard = new RangeGuard([key("/a/5"), key("/a/1"), key("/a/3")]);
   seen = [];
 });
-const watch = () => guard.watch(key("/a/3"), (current, at) => seen.push([current?.modRevision, at]));
+const watch = () =>
+  guard.watch(key("/a/3"), (current, { revision }) => seen.push([current?.modRevision, revision]));
 
 describe("RangeGuard", () => {
   it("reaches from the first of our keys to the last, and no further", () => {

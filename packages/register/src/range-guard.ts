@@ -21,6 +21,8 @@ export class RangeGuard implements Store {
   /** Of our keys, once listed. */
   readonly #standings = new Map<string, Standing>();
   readonly #watching = new Map<string, OnChange>();
+  /** Of the reflector; `undefined` before the first list. */
+  #epoch: number | undefined;
 
   constructor(keys: readonly Uint8Array[]) {
     const sorted = [...keys].sort(Buffer.compare);
@@ -42,10 +44,15 @@ export class RangeGuard implements Store {
 
   watch(key: Uint8Array, onChange: OnChange): Guard {
     const text = textOf(key);
-    this.#watching.set(text, onChange);
+    let first = this.#epoch;
+    const told: OnChange = (current, { revision, epoch }) => {
+      first ??= epoch;
+      onChange(current, { revision, epoch: epoch - first + 1 });
+    };
+    this.#watching.set(text, told);
     return {
       close: async () => {
-        if (this.#watching.get(text) === onChange) this.#watching.delete(text);
+        if (this.#watching.get(text) === told) this.#watching.delete(text);
       },
     };
   }
@@ -58,7 +65,8 @@ export class RangeGuard implements Store {
     return this.#revisions.get(textOf(key));
   }
 
-  replace(kvs: readonly KeyValue[], { revision }: Position): void {
+  replace(kvs: readonly KeyValue[], { revision, epoch }: Position): void {
+    this.#epoch = epoch;
     this.#revisions.clear();
     const gone = new Set(this.#keys.keys());
     for (const kv of kvs) {
@@ -106,6 +114,8 @@ export class RangeGuard implements Store {
   #tell(text: string, onChange: OnChange): void {
     const standing = this.#standings.get(text);
     // One may have ended another's watch.
-    if (standing && this.#watching.get(text) === onChange) onChange(standing.current, standing.revision);
+    if (standing && this.#watching.get(text) === onChange) {
+      onChange(standing.current, { revision: standing.revision, epoch: this.#epoch ?? 1 });
+    }
   }
 }

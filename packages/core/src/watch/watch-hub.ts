@@ -9,7 +9,7 @@ import type { Random } from "../kit/random.js";
 import type { Violation, Watch, WatchCarrier } from "./watch.js";
 
 /** A stream without a message for so long is asked for a sign of life (T3). */
-const QUIET_MS = 4_500;
+const QUIET_MS = 2_500;
 /** How long the answer may take, besides the round trip: to a creation, or to the question for a sign of life. */
 const ANSWER_MS = 3_000;
 /**
@@ -27,6 +27,8 @@ const CATCH_UP_MS = 250;
 const PROOF_MS = 500;
 /** How long the creation of one watch may take while others on its stream are served. */
 const CREATION_MS = 10_000;
+/** The longest pause between two streams. */
+const MAX_PAUSE_MS = 3_000;
 
 /**
  * Carries all watches of a client on one stream.
@@ -80,7 +82,7 @@ export class WatchHub implements WatchCarrier {
       random,
       open: (handlers, options) => transport.watch(handlers, options),
       isWanted: () => this.#watches.size > 0,
-      limits: () => ({ baseMs: 500 }),
+      limits: () => ({ baseMs: 500, capMs: MAX_PAUSE_MS }),
       onOpen: () => this.#createAll(),
       onMessage: (response) => this.#receive(response),
       onOver: () => this.#over(),
@@ -286,6 +288,7 @@ export class WatchHub implements WatchCarrier {
     this.#wasHeard = true;
     if (response.header.clusterId === 0n) this.#isProxied = true;
     // Any message is a sign of life; creations are answered one by one.
+    const wasAsked = this.#askedAt !== undefined;
     this.#askedAt = undefined;
     const id = this.#idOf(response);
     if (response.created || response.canceled) this.#uncreated.delete(id);
@@ -298,6 +301,8 @@ export class WatchHub implements WatchCarrier {
     if (watch) this.#tell(watch, response);
     else if (id === this.#probeId && this.#proving.length > 0) this.#proved();
     if (this.#uncreated.size > 0) this.#askedAt ??= this.#lastMessageAt;
+    // The next question is due sooner than the answer was.
+    else if (wasAsked) this.#watchOverLife();
   }
 
   #tell(watch: Watch, response: WatchResponse): void {
