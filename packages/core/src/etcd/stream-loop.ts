@@ -15,8 +15,8 @@ export interface StreamLoopOptions<Request, Response> {
   readonly open: (handlers: StreamHandlers<Response>, options: CallOptions) => Promise<DuplexStream<Request>>;
   /** Whether there is something to keep a stream for. */
   readonly isWanted: () => boolean;
-  /** The bounds of the pauses, asked for at each new beginning of the backoff. */
-  readonly limits: () => BackoffLimits;
+  /** The bounds of the pauses, asked for at each new beginning of the backoff: after a stream that was of use, or none. */
+  readonly limits: (wasOfUse: boolean) => BackoffLimits;
   /** The stream can be written to. */
   readonly onOpen: () => void;
   readonly onMessage: (response: Response) => void;
@@ -123,7 +123,7 @@ export class StreamLoop<Request, Response> {
 
   async #run(): Promise<void> {
     const { isWanted, limits, random, onInterrupted } = this.#options;
-    let backoff = Backoff.start(limits());
+    let backoff = Backoff.start(limits(false));
     while (isWanted() && !this.isClosed) {
       this.#hasSucceeded = false;
       const failure = await this.#session();
@@ -131,7 +131,7 @@ export class StreamLoop<Request, Response> {
       if (!isWanted()) return;
       onInterrupted(failure.error);
       if (!isWanted()) return;
-      backoff = this.#hasSucceeded ? Backoff.start(limits()) : backoff.next();
+      backoff = this.#hasSucceeded ? Backoff.start(limits(true)) : backoff.next();
       await this.#wait(failure.error, retryDelayMs(failure.error, backoff, random));
     }
   }
