@@ -4,10 +4,10 @@ import { cpuSince, quantile } from "../measure.mjs";
 import { fill, inParallel } from "../raw-etcd.mjs";
 
 const CLIENTS = 1_000;
-const DOWN_MS = 1_000;
+const DOWN_MS = 3_000;
 const RECOVERY_MS = 15_000;
-/** The rate is that of so long. */
-const SLICE_MS = 250;
+/** The rate is that of so long: all clients share this process, and a turn of its event loop may hold a dozen. */
+const SLICE_MS = 500;
 
 /** What etcd has spent since it was started, in milliseconds. @param {string} endpoint */
 async function etcdCpuMs(endpoint) {
@@ -41,20 +41,19 @@ function counted(transport, onRequest) {
 }
 
 /**
- * The greatest number of requests within a slice, over the mean of all slices until 95 % of them were made.
+ * The greatest number within a slice, over the mean of all slices in which the middle nine tenths lie.
  *
- * @param {readonly number[]} times in order
+ * @param {readonly number[]} times
  */
 function peakOverMean(times) {
-  const [first = 0] = times;
-  const most = times.slice(0, Math.ceil(0.95 * times.length));
+  const from = quantile(times, 0.05);
+  const lengthMs = quantile(times, 0.95) - from;
   const slices = new Map();
-  for (const time of most) {
-    const slice = Math.floor((time - first) / SLICE_MS);
+  for (const time of times) {
+    const slice = Math.floor((time - from) / SLICE_MS);
     slices.set(slice, (slices.get(slice) ?? 0) + 1);
   }
-  const durationMs = /** @type {number} */ (most.at(-1)) - first;
-  return Math.max(...slices.values()) / (most.length / (durationMs / SLICE_MS));
+  return Math.max(...slices.values()) / ((0.9 * times.length) / (lengthMs / SLICE_MS));
 }
 
 /** @type {import("../job.mjs").Job} */
@@ -63,7 +62,7 @@ export const job = {
   title: "1,000 discoverers, a client each, and a restart of etcd",
   maxRuns: 3,
   rows: [
-    { metric: "peak of requests", unit: "x mean", targets: [{ max: 2 }] },
+    { metric: "peak of first requests", unit: "x mean", targets: [{ max: 2 }] },
     { metric: "5 % to 95 % of first requests", unit: "s", targets: [{ min: 2 }] },
     { metric: "p99 live again", unit: "s after etcd serves", targets: [{ max: 6 }] },
     { metric: "requests", unit: "a client" },
@@ -107,12 +106,11 @@ export const job = {
       if (live.length !== CLIENTS) throw new Error(`${live.length} of ${CLIENTS} are live again`);
       const after = requests.map((times) => times.filter((at) => at > brokenAt));
       const first = after.map(([at = Number.NaN]) => at);
-      const all = after.flat().sort((a, b) => a - b);
       return {
-        "peak of requests": peakOverMean(all),
+        "peak of first requests": peakOverMean(first),
         "5 % to 95 % of first requests": (quantile(first, 0.95) - quantile(first, 0.05)) / 1_000,
         "p99 live again": (quantile(live, 0.99) - servesAt) / 1_000,
-        requests: all.length / CLIENTS,
+        requests: after.flat().length / CLIENTS,
         cpuMs: cpuMs / CLIENTS,
         "CPU of etcd": etcdMs / CLIENTS,
       };
