@@ -33,8 +33,10 @@ export const job = {
       for (const balancer of balancers) {
         const web = await discover(client, { service: "web", balancer });
         figures[`${balancer} ns`] = nsPerPick(() => web.pick());
-        const bytes = await bytesPerPick(() => web.pick());
-        figures["bytes a pick"] = Math.max(bytes, figures["bytes a pick"] ?? 0);
+        // The least of three: whatever else the process does only adds to it.
+        const bytes = [];
+        for (let pass = 0; pass < 3; pass += 1) bytes.push(await bytesPerPick(() => web.pick()));
+        figures["bytes a pick"] = Math.max(Math.min(...bytes), figures["bytes a pick"] ?? 0);
         figures["change and pick µs"] = await usPerChange(endpoint, web);
         await web.close();
       }
