@@ -1,6 +1,8 @@
 #!/usr/bin/env node
+import { subscribe } from "node:diagnostics_channel";
+import { join } from "node:path";
 import { excerpt, log, readFlags, runApp, stopSignal, warn, wholeNumber } from "@sd/app-common";
-import { createClient, SdError } from "@sd/core";
+import { createClient, type SdChannels, SdError } from "@sd/core";
 import { type PrefixDiscovery, startPrefixDiscovery } from "@sd/discover";
 
 const usage = `Lists and watches prefixes in etcd, and prints the live addresses until Ctrl-C.
@@ -8,25 +10,31 @@ const usage = `Lists and watches prefixes in etcd, and prints the live addresses
   --prefix PREFIX    what to watch, ending with a slash; may be given often
                      (default: /web/ and /gRPC/)
   --every SECONDS    how often to print the whole list (default 10)
+  --cache FOLDER     where to keep what is known, to start from without etcd
+                     (default: $SD_CACHE, else nowhere)
   --endpoints LIST   etcd's addresses, separated by commas
                      (default: $ETCD_ENDPOINTS, else http://127.0.0.1:2379)
   --help
 `;
 
 async function main(): Promise<void> {
-  const flags = readFlags(process.argv.slice(2), { prefix: { multiple: true }, every: {} });
+  const flags = readFlags(process.argv.slice(2), { prefix: { multiple: true }, every: {}, cache: {} });
   if (flags.help) {
     process.stdout.write(usage);
     return;
   }
   const prefixes = flags.all("prefix").length > 0 ? [...new Set(flags.all("prefix"))] : ["/web/", "/gRPC/"];
   const everyMs = 1_000 * wholeNumber("every", flags.one("every") ?? "10", 1, 86_400);
+  const cache = flags.one("cache") ?? process.env["SD_CACHE"];
   const stop = stopSignal();
 
   await using etcd = createClient({ endpoints: flags.endpoints });
-  const discoveries = prefixes.map((prefix) => startPrefixDiscovery(etcd, prefix));
+  const discoveries = prefixes.map((prefix) =>
+    startPrefixDiscovery(etcd, prefix, cache ? { cacheFile: cacheFile(cache, prefix) } : {}),
+  );
   const reports = discoveries.map((discovery) => report(discovery));
   reportStates(discoveries);
+  subscribe("sd:cache:failed", (message) => reportCache(message as SdChannels["sd:cache:failed"]));
   const printing = setInterval(() => log(formatMap(discoveries)), everyMs);
 
   await new Promise((resolve) => stop.addEventListener("abort", resolve, { once: true }));
@@ -35,10 +43,15 @@ async function main(): Promise<void> {
   await Promise.all(reports);
 }
 
-/** The changes of one prefix, from the present on until it is closed. */
+/** One for each prefix. */
+function cacheFile(folder: string, prefix: string): string {
+  return join(folder, `${encodeURIComponent(prefix)}.cache`);
+}
+
+/** The changes of one prefix, from the present on, or from what the cache holds, until it is closed. */
 async function report(discovery: PrefixDiscovery): Promise<void> {
   try {
-    await discovery.ready();
+    await discovery.usable();
   } catch (error) {
     if (SdError.is(error, "SD_CLOSED")) return;
     throw error;
@@ -65,6 +78,11 @@ function reportStates(discoveries: readonly PrefixDiscovery[]): void {
       }
     });
   }
+}
+
+function reportCache({ prefix, operation, error }: SdChannels["sd:cache:failed"]): void {
+  const why = error instanceof Error ? error.message : String(error);
+  warn(`cannot ${operation} the cache of ${prefix}: ${excerpt(why)}`);
 }
 
 /** As Go prints a map: `map[key:value key:value]`, sorted by key. */

@@ -1,5 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   EtcdProcess,
@@ -16,6 +19,11 @@ const server = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 const client = fileURLToPath(new URL("../../client/dist/main.js", import.meta.url));
 const TTL = 5;
 const stamp = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} I \| /;
+
+async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(tmpdir(), "sd-cache-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
+}
 
 describe.each(oldestAndNewestEtcd())("the two documented processes, on $name", ({ binary }) => {
   let etcd: EtcdProcess;
@@ -141,6 +149,33 @@ describe.each(oldestAndNewestEtcd())("the two documented processes, on $name", (
       app.signal("SIGTERM");
       expect((await app.exited).code).toBe(0);
     }
+    endpoint = etcd.endpoint;
+  });
+
+  it("starts from its cache without etcd, and tells the difference when it comes (D17)", async () => {
+    await using folder = await temporaryFolder();
+    const key = (id: string): string => `${prefix}${id}`;
+    for (const id of ["a", "b"]) await etcd.ctl("put", key(id), "localhost:8000");
+    await using proxy = await FaultProxy.start({ target: etcd.endpoint });
+    endpoint = proxy.endpoint;
+    await using before = startClient("--cache", folder.path);
+    await before.waitForLine(`put key : ${key("b")}`);
+    before.signal("SIGTERM");
+    expect((await before.exited).code).toBe(0);
+    proxy.refuse();
+    await etcd.ctl("del", key("a"));
+    await etcd.ctl("put", key("c"), "localhost:8001");
+    await using reader = startClient("--cache", folder.path, "--every", "1");
+    await reader.waitForLine(`map[${key("a")}:localhost:8000 ${key("b")}:localhost:8000]`);
+    proxy.pass();
+    await reader.waitForLine(`map[${key("b")}:localhost:8000 ${key("c")}:localhost:8001]`);
+    const changes = reader.lines.filter(({ text }) => /(put|del) key/.test(text));
+    expect(changes.map(({ text }) => text.replace(stamp, "").replace(/ val.*/, ""))).toEqual([
+      `put key : ${key("a")}`,
+      `put key : ${key("b")}`,
+      `put key : ${key("c")}`,
+      `del key: ${key("a")}`,
+    ]);
     endpoint = etcd.endpoint;
   });
 

@@ -15,7 +15,8 @@ export { decodeUtf8, type InstanceKey, instanceKey, parseInstanceKey, servicePre
 export { Lease, type LeaseState, type Renewal, type Revocation, type RevokeOptions } from "./lease/lease.js";
 export { type GrantOptions, Leases, type RecoverOptions } from "./lease/leases.js";
 export { inRange, type KeyRange, prefixRange } from "./watch/key-range.js";
-export { Reflector, type ReflectorOptions, type ReflectorState } from "./watch/reflector.js";
+export { Reflector, type ReflectorOptions, type ReflectorState, type Seen } from "./watch/reflector.js";
+export { defaultLimits, type Limits, requireWithin } from "./watch/limits.js";
 export type { Draft, Position, Store } from "./watch/store.js";
 export { type Gap, Watch, type WatchCarrier, type WatchSink } from "./watch/watch.js";
 export { WatchHub } from "./watch/watch-hub.js";
@@ -40,7 +41,7 @@ export { retryDelayMs } from "./etcd/retry.js";
 export type { RetryBudget } from "./etcd/retry-budget.js";
 export { Backoff, type BackoffLimits } from "./kit/backoff.js";
 export { publish } from "./kit/channels.js";
-export { type Clock, sleep, systemClock, type Timer } from "./kit/clock.js";
+export { type Clock, calendarMs, nextRound, sleep, systemClock, type Timer } from "./kit/clock.js";
 export { type Deferred, deferred } from "./kit/deferred.js";
 export {
   describe,

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { CertificateAuthority, EtcdProcess, etcdBinaries } from "@sd/testing";
+import { CertificateAuthority, EtcdProcess, etcdBinaries, FaultProxy } from "@sd/testing";
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createEtcd3Transport, type Etcd3TransportOptions } from "../src/etcd/etcd3/etcd3-transport.js";
 import { failureOf } from "../src/etcd/failure.js";
@@ -84,6 +84,13 @@ describe.each(etcdBinaries().slice(-1))("the etcd3 transport, with TLS to $name"
     expect(await outcome(trusting(authority))).toMatchObject({ kvs: [] });
     expect(await outcome({ endpoints: etcd.endpoint })).toBe("tls");
     expect(await outcome(trusting(stranger))).toBe("tls");
+    // The name is right, and the way so long that three round trips take longer than connecting may.
+    await using far = await FaultProxy.start({ target: etcd.endpoint });
+    far.delay(400);
+    const start = performance.now();
+    const patient = { ...trusting(authority), endpoints: far.endpoint, connectTimeoutMs: 1_200 };
+    expect(await outcome(patient)).toMatchObject({ kvs: [] });
+    expect(performance.now() - start).toBeGreaterThan(1_600);
     await etcd.useCertificate(await authority.server({ names: ["etcd.test"] }));
     expect(await outcome(trusting(authority))).toBe("tls");
     await etcd.useCertificate(await authority.server({ notAfter: new Date(Date.now() - 1_000) }));

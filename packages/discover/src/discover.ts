@@ -29,7 +29,8 @@ export type PrefixDiscovery = Discovery<Entry>;
  * Discovers the instances of a service.
  *
  * Resolves once they were listed completely and are watched; waits as long as no etcd member answers, or
- * `timeoutMs`. To see why it waits, or to go on without, use `startDiscovery()`.
+ * `timeoutMs`. With a `cacheFile`, it resolves too when etcd does not answer and the file can be used: then `state` is
+ * `stale`. To see why it waits, or to go on without, use `startDiscovery()`.
  *
  * @throws SdError `SD_INVALID_ARGUMENT` before any I/O.
  * @throws SdError `SD_UNAVAILABLE` when the time is over; nothing is left behind.
@@ -87,7 +88,7 @@ export function startPrefixDiscovery(
   return new Discovery(client, subject, options);
 }
 
-async function whenReady<D extends { ready(options: WaitOptions): Promise<void>; close(): Promise<void> }>(
+async function whenReady<D extends { usable(options: WaitOptions): Promise<void>; close(): Promise<void> }>(
   options: WaitOptions,
   start: () => D,
 ): Promise<D> {
@@ -96,7 +97,7 @@ async function whenReady<D extends { ready(options: WaitOptions): Promise<void>;
   options.signal?.throwIfAborted();
   const discovery = start();
   try {
-    await discovery.ready(options);
+    await discovery.usable(options);
     return discovery;
   } catch (error) {
     await discovery.close();

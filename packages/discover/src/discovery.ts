@@ -1,10 +1,13 @@
 import {
+  defaultLimits,
   deferred,
   type EtcdClient,
+  type Limits,
   Listeners,
   Mailbox,
   type Position,
   prefixRange,
+  publish,
   type Queue,
   Reflector,
   type ReflectorState,
@@ -13,10 +16,20 @@ import {
   type Timer,
   waitFor,
 } from "@sd/core";
+import { Cache, type Restoring } from "./cache.js";
 import { type Change, ChangeQueue, type Keyed } from "./change.js";
-import { InstanceStore, type ReadEntry } from "./instance-store.js";
-import { checkGrace, checkTimeout, type DiscoveryOptions, type WaitOptions } from "./options.js";
+import { type Holds, InstanceStore, type ReadEntry } from "./instance-store.js";
+import { MassLoss } from "./mass-loss.js";
+import {
+  type CacheChoice,
+  checkCache,
+  checkGrace,
+  checkTimeout,
+  type DiscoveryOptions,
+  type WaitOptions,
+} from "./options.js";
 import type { MakePicker, Picker } from "./picker.js";
+import { restore } from "./restore.js";
 import { Snapshot } from "./snapshot.js";
 
 /**
@@ -24,7 +37,8 @@ import { Snapshot } from "./snapshot.js";
  *
  * - `syncing`: not yet complete; `error` is why the last try failed, if one did.
  * - `live`: complete, and every change arrives: at most 15 s late, whatever the network does.
- * - `stale`: etcd cannot be heard since `since` (on the client's clock); what was known is kept.
+ * - `stale`: etcd cannot be heard since `since` (on the client's clock); what was known is kept. If it is known
+ *   from the cache file, `since` lies before the start.
  * - `closed`: the end; what was known is kept.
  */
 export type DiscoveryState = ReflectorState;
@@ -53,7 +67,7 @@ export interface Subject<T> {
  * Knows the live instances under a prefix, and picks one.
  *
  * - What it shows is what etcd held at one revision: never a mixture, never back in time within an epoch.
- *   Only after etcd has lost its history, what is missing stays for a while (`retained`).
+ *   Only after etcd has lost its history, or with `massLoss`, what is missing stays for a while (`retained`).
  * - No failure of etcd, of any kind or length, removes an instance, blocks a read or makes one throw;
  *   `state` tells that it is stale.
  * - Reads are local and synchronous.
@@ -69,6 +83,8 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   readonly #makePicker: MakePicker<T>;
   readonly #listeners = new Listeners<Parameters<ChangeListener<T>>>();
   readonly #ready = deferred<void>();
+  readonly #usable = deferred<void>();
+  readonly #cache: Cache | undefined;
   #position: Position = { revision: 0, epoch: 1 };
   #changedAt: number;
   // What follows is made when it is first read: applying a change costs the change, not the number of
@@ -78,36 +94,62 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   /** From the first pick on it follows every change. */
   #picker: Picker<T> | undefined;
   readonly #graceMs: number;
+  readonly #massLoss: MassLoss | undefined;
+  /** When what is being restored was last known to be the present. */
+  #restoredSince: number | undefined;
   #graceTimer: Timer | undefined;
   #closed: Promise<void> | undefined;
 
   /** @internal see `startDiscovery()` */
   constructor(client: EtcdClient, subject: Subject<T>, options: DiscoveryOptions = {}) {
     const { prefix, read, isPickable, makePicker } = subject;
-    const { graceMs, checkEveryMs, maxKeys, maxBytes } = options;
+    const { graceMs, checkEveryMs, maxKeys, maxBytes, massLoss } = options;
     this.#graceMs = checkGrace(graceMs);
+    this.#massLoss = massLoss && new MassLoss(client.clock, massLoss);
+    const cache = checkCache(options);
     this.prefix = prefix;
     this.#client = client;
     this.#isPickable = isPickable;
     this.#makePicker = makePicker;
     this.#changedAt = client.clock.now();
-    this.#ready.promise.catch(() => {});
+    for (const { promise } of [this.#ready, this.#usable]) promise.catch(() => {});
     this.#store = new InstanceStore(
       read,
       (changes, position) => this.#change(changes, position),
       this.#graceMs > 0,
+      this.#massLoss && this.#holdBy(this.#massLoss),
     );
+    const limits = {
+      maxKeys: maxKeys ?? defaultLimits.maxKeys,
+      maxBytes: maxBytes ?? defaultLimits.maxBytes,
+    };
+    this.#cache = cache && this.#cacheIn(cache, limits);
     const range = prefixRange(Buffer.from(prefix));
     this.#attachment = client.attach(this);
     try {
-      this.#reflector = new Reflector(client, { range, store: this.#store, checkEveryMs, maxKeys, maxBytes });
+      this.#reflector = new Reflector(client, {
+        range,
+        store: this.#cache?.store ?? this.#store,
+        checkEveryMs,
+        ...limits,
+      });
     } catch (error) {
       this.#attachment[Symbol.dispose]();
       throw error;
     }
-    this.#reflector.subscribe(({ status }) => {
-      if (status === "live") this.#ready.resolve();
+    this.#reflector.subscribe((state) => {
+      this.#cache?.follow(state);
+      if (state.status !== "live") return;
+      this.#ready.resolve();
+      this.#usable.resolve();
     });
+    if (this.#cache && cache) {
+      void restore(this.#cache, {
+        ...{ clock: client.clock, afterMs: cache.afterMs, states: this.#reflector },
+        isUnknown: () => this.#isUnknown(),
+        show: (restoring) => this.#show(restoring),
+      });
+    }
   }
 
   get state(): DiscoveryState {
@@ -128,7 +170,21 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
    *   discovery goes on.
    * @throws SdError `SD_CLOSED` if it is closed before.
    */
-  async ready({ signal, timeoutMs }: WaitOptions = {}): Promise<void> {
+  async ready(options: WaitOptions = {}): Promise<void> {
+    await this.#wait(this.#ready.promise, options);
+  }
+
+  /**
+   * Resolves as `ready()`, or as soon as what the cache file holds is shown: then `state` is `stale`. What `discover()`
+   * waits for.
+   *
+   * @throws as `ready()`.
+   */
+  async usable(options: WaitOptions = {}): Promise<void> {
+    await this.#wait(this.#usable.promise, options);
+  }
+
+  async #wait(promise: Promise<void>, { signal, timeoutMs }: WaitOptions): Promise<void> {
     checkTimeout(timeoutMs);
     const onTimeout = (): SdError => {
       const { state } = this;
@@ -136,10 +192,10 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
       const text = `the discovery of ${this.prefix} is not ready after ${timeoutMs} ms`;
       return new SdError("SD_UNAVAILABLE", text, cause === undefined ? {} : { cause });
     };
-    await waitFor(this.#ready.promise, { clock: this.#client.clock, signal, timeoutMs, onTimeout });
+    await waitFor(promise, { clock: this.#client.clock, signal, timeoutMs, onTimeout });
   }
 
-  /** The newest known. Revision 0 before the first list. */
+  /** The newest known. Revision 0 before the first list, if nothing was restored from the cache file. */
   get snapshot(): Snapshot<T> {
     this.#instances ??= this.#store.entries();
     this.#snapshot ??= new Snapshot(this.#instances, this.#position, this.#client.clock, this.#changedAt);
@@ -157,8 +213,8 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   }
 
   /**
-   * The keys of instances that etcd does not hold since it lost its history, and that stay until they return
-   * or `graceMs` have passed: a copy. Their revisions are of the epoch before.
+   * The keys of instances that etcd does not hold since it lost its history, or since too many went at once, and that
+   * stay until they return or `graceMs` or `massLoss.holdMs` have passed: a copy. Their revisions are of the past.
    */
   get retained(): ReadonlySet<string> {
     return this.#store.retained;
@@ -201,7 +257,7 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   }
 
   /**
-   * The snapshots, beginning with the newest, if the first list is complete.
+   * The snapshots, beginning with the newest, if the first list is complete or was restored.
    *
    * A slow reader gets the newest and may miss those before it. Ends with `close()`, also if one is unread;
    * throws `signal.reason` when the signal aborts.
@@ -240,9 +296,11 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    this.#ready.reject(new SdError("SD_CLOSED", `the discovery of ${this.prefix} is closed`));
+    const error = new SdError("SD_CLOSED", `the discovery of ${this.prefix} is closed`);
+    for (const each of [this.#ready, this.#usable]) each.reject(error);
     this.#graceTimer?.[Symbol.dispose]();
     await this.#reflector.close();
+    await this.#cache?.close();
     // Not before: the client waits for what is attached, and lets the process end without it.
     this.#attachment[Symbol.dispose]();
     this.#listeners.clear();
@@ -252,23 +310,56 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
     const isFirst = this.#position.revision === 0;
     const isNewEpoch = position.epoch > this.#position.epoch;
     this.#position = position;
-    if (isNewEpoch && this.#graceMs > 0) this.#startGrace();
+    if (isNewEpoch && this.#graceMs > 0) this.#startGrace(this.#graceMs);
+    else if (this.#massLoss && !this.#graceTimer && this.#store.isRetaining)
+      this.#startGrace(this.#massLoss.holdMs);
     this.#snapshot = undefined;
     if (changes.length === 0 && !isFirst && !isNewEpoch) return;
-    this.#changedAt = this.#client.clock.now();
+    this.#changedAt = this.#restoredSince ?? this.#client.clock.now();
     this.#instances = undefined;
     if (this.#picker) for (const change of changes) this.#follow(this.#picker, change);
     this.#listeners.emit(changes, position);
   }
 
   /** Lets go of what is retained after a while in which it could have returned. */
-  #startGrace(): void {
+  #startGrace(ms: number): void {
     this.#graceTimer?.[Symbol.dispose]();
-    this.#graceTimer = this.#client.clock.setTimer(this.#graceMs, () => {
+    this.#graceTimer = this.#client.clock.setTimer(ms, () => {
+      this.#graceTimer = undefined;
       // While etcd cannot be heard, nobody can return.
       if (this.state.status === "live") this.#store.release(this.#position);
-      else this.#startGrace();
+      else this.#startGrace(ms);
     });
+  }
+
+  #holdBy(massLoss: MassLoss): Holds {
+    return (keys, left) => {
+      const isMass = massLoss.isMass(keys, left);
+      if (isMass) publish("sd:loss:held", () => ({ prefix: this.prefix, keys, left }));
+      return isMass;
+    };
+  }
+
+  #cacheIn({ storage, maxAgeMs }: CacheChoice, limits: Limits): Cache {
+    return new Cache(this.#store, {
+      ...{ storage, maxAgeMs, limits, prefix: this.prefix, clock: this.#client.clock },
+      isSettled: () => !this.#store.isRetaining,
+      clusterId: () => this.#reflector.clusterId,
+    });
+  }
+
+  #isUnknown(): boolean {
+    return this.#position.revision === 0 && this.state.status === "syncing";
+  }
+
+  #show({ seen, replace }: Restoring): void {
+    this.#restoredSince = seen.since;
+    replace();
+    this.#restoredSince = undefined;
+    // Who was told of it may have closed the discovery.
+    if (this.state.status !== "syncing") return;
+    this.#reflector.restore(seen);
+    this.#usable.resolve();
   }
 
   #newPicker(): Picker<T> {

@@ -1,3 +1,4 @@
+export type { CacheStorage } from "./cache-file.js";
 export type { Change } from "./change.js";
 export {
   type DiscoverOptions,
@@ -9,6 +10,7 @@ export {
   startPrefixDiscovery,
 } from "./discover.js";
 export type { ChangeListener, Discovery, DiscoveryState } from "./discovery.js";
+export type { MassLossOptions } from "./mass-loss.js";
 export type { DiscoveryOptions, WaitOptions } from "./options.js";
 export type { Balancer } from "./picker.js";
 export type { Entry } from "./read-entry.js";

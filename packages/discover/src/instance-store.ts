@@ -13,10 +13,13 @@ import { keyId, printableKey, type Rejection } from "./rejection.js";
 /** Makes an entry from what etcd holds; `key` is its key as text. @throws if the value or the key cannot be read. */
 export type ReadEntry<T> = (kv: KeyValue, key: string | undefined) => T;
 
+/** Whether `count` entries, which go at once and leave `left`, are to stay until `release()`. */
+export type Holds = (count: number, left: number) => boolean;
+
 /** All keys of a prefix: those that can be read, those that cannot, and which of these are not told yet. */
 class Content<T extends Keyed> {
   readonly held = new Map<string, T>();
-  /** Of those that are held, which etcd does not hold: they are of the epoch before. */
+  /** Of those that are held, which etcd does not hold: they are of the epoch before, or went with too many. */
   readonly retained = new Set<string>();
   readonly rejected = new Map<string, Rejection>();
   unreported: Rejection[] = [];
@@ -43,18 +46,24 @@ export class InstanceStore<T extends Keyed> implements Store {
   readonly #read: ReadEntry<T>;
   readonly #onChanges: (changes: readonly Change<T>[], position: Position) => void;
   readonly #retains: boolean;
+  readonly #holds: Holds | undefined;
   #content = new Content<T>();
   #epoch = 1;
 
-  /** @param retains whether what is missing in a new epoch stays until `release()`. */
+  /**
+   * @param retains whether what is missing in a new epoch stays until `release()`.
+   * @param holds asked when entries go within an epoch.
+   */
   constructor(
     read: ReadEntry<T>,
     onChanges: (changes: readonly Change<T>[], position: Position) => void,
     retains = false,
+    holds?: Holds,
   ) {
     this.#read = read;
     this.#onChanges = onChanges;
     this.#retains = retains;
+    this.#holds = holds;
   }
 
   get size(): number {
@@ -62,7 +71,12 @@ export class InstanceStore<T extends Keyed> implements Store {
     return held.size - retained.size + rejected.size;
   }
 
-  /** The keys of entries of the epoch before that etcd does not hold now: a copy. */
+  /** Whether it shows what etcd does not hold now. */
+  get isRetaining(): boolean {
+    return this.#content.retained.size > 0;
+  }
+
+  /** The keys of entries that etcd does not hold now: a copy. */
   get retained(): ReadonlySet<string> {
     const { held, retained } = this.#content;
     return new Set(Array.from(retained, (id) => (held.get(id) as T).key));
@@ -99,7 +113,7 @@ export class InstanceStore<T extends Keyed> implements Store {
         }
       },
       replace: () => {
-        retain(this.#content, content, isNewEpoch && this.#retains);
+        retain(this.#content, content, isNewEpoch ? this.#retains : this.#isHeldBack(content));
         const changes = difference(this.#content, content, position.revision);
         this.#content = content;
         this.#epoch = position.epoch;
@@ -117,12 +131,14 @@ export class InstanceStore<T extends Keyed> implements Store {
   apply(events: readonly WatchEvent[], position: Position): boolean {
     const changes: Change<T>[] = [];
     let isConsistent = true;
+    const isHeldBack = this.#isHeldBack(events);
     for (const { type, kv } of events) {
       const id = keyId(kv.key);
       const known = this.#content.revisionOf(id);
       const isNews = type === "put" ? known === undefined || known < kv.modRevision : known !== undefined;
       if (!isNews) isConsistent = false;
       else if (type === "put") this.#put(id, kv, changes);
+      else if (isHeldBack && this.#content.held.has(id)) this.#content.retained.add(id);
       else this.#delete(id, kv.modRevision, changes);
     }
     this.#tell(changes, position);
@@ -138,6 +154,18 @@ export class InstanceStore<T extends Keyed> implements Store {
 
   bookmark(position: Position): void {
     this.#onChanges([], position);
+  }
+
+  /** Whether what goes with `news`, a message or a list of the same epoch, is too much at once. */
+  #isHeldBack(news: readonly WatchEvent[] | Content<T>): boolean {
+    if (!this.#holds) return false;
+    const { held, retained } = this.#content;
+    const going =
+      news instanceof Content
+        ? Array.from(held.keys()).filter((id) => !retained.has(id) && !news.has(id))
+        : deletesOf(news).filter((id) => !retained.has(id) && held.has(id));
+    const after = news instanceof Content ? news.held.size : held.size - retained.size - going.length;
+    return going.length > 0 && this.#holds(going.length, after);
   }
 
   #tell(changes: readonly Change<T>[], position: Position): void {
@@ -207,6 +235,12 @@ function retain<T extends Keyed>({ held, retained }: Content<T>, next: Content<T
     next.held.set(id, held.get(id) as T);
     next.retained.add(id);
   }
+}
+
+/** Each key once. */
+function deletesOf(events: readonly WatchEvent[]): string[] {
+  const deletes = events.filter(({ type }) => type === "delete");
+  return [...new Set(deletes.map(({ kv }) => keyId(kv.key)))];
 }
 
 /** What leads from one content to another, of `revision`. */

@@ -1,4 +1,6 @@
-import { invalidArgument } from "@sd/core";
+import { invalidArgument, requireMethods } from "@sd/core";
+import { type CacheStorage, cacheFileAt } from "./cache-file.js";
+import type { MassLossOptions } from "./mass-loss.js";
 
 /** What every discovery can be told. */
 export interface DiscoveryOptions {
@@ -20,6 +22,19 @@ export interface DiscoveryOptions {
   readonly maxKeys?: number | undefined;
   /** The most bytes of keys and values, likewise. Default 256 MiB. */
   readonly maxBytes?: number | undefined;
+  /**
+   * The path of a file that keeps what is known, for a start without etcd: written within 5 s of a change and by
+   * `close()`, read when etcd does not answer. What it holds is shown as `stale` until etcd is heard. One file for
+   * each discovery, in a directory where nobody else may write: who writes it decides where you connect. Default:
+   * none.
+   */
+  readonly cacheFile?: string | CacheStorage | undefined;
+  /** etcd has so long to answer; the file is shown then, or as soon as the first try has failed. Default 2000. */
+  readonly cacheAfterMs?: number | undefined;
+  /** A file in which etcd was last heard longer ago is not shown. Default 86400000, a day. */
+  readonly cacheMaxAgeMs?: number | undefined;
+  /** Keeps instances for a while of which too many go at once, though etcd says so. Default: not at all. */
+  readonly massLoss?: MassLossOptions | undefined;
 }
 
 /** How long to wait for a discovery to be ready. */
@@ -35,6 +50,37 @@ const GRACE_MS = 30_000;
 export function checkGrace(graceMs: number = GRACE_MS): number {
   if (Number.isFinite(graceMs) && graceMs >= 0) return graceMs;
   throw invalidArgument("graceMs", "a number of at least 0", graceMs);
+}
+
+const CACHE_AFTER_MS = 2_000;
+const CACHE_MAX_AGE_MS = 86_400_000;
+
+/** What the options say of a cache file. */
+export interface CacheChoice {
+  readonly storage: CacheStorage;
+  readonly afterMs: number;
+  readonly maxAgeMs: number;
+}
+
+/** @throws SdError `SD_INVALID_ARGUMENT` for what cannot be a path or a time. */
+export function checkCache({
+  cacheFile,
+  cacheAfterMs: afterMs = CACHE_AFTER_MS,
+  cacheMaxAgeMs: maxAgeMs = CACHE_MAX_AGE_MS,
+}: DiscoveryOptions): CacheChoice | undefined {
+  if (!(Number.isFinite(afterMs) && afterMs >= 0)) {
+    throw invalidArgument("cacheAfterMs", "a number of at least 0", afterMs);
+  }
+  if (!(Number.isFinite(maxAgeMs) && maxAgeMs > 0)) {
+    throw invalidArgument("cacheMaxAgeMs", "a number above 0", maxAgeMs);
+  }
+  if (cacheFile === undefined) return undefined;
+  if (typeof cacheFile !== "string") {
+    requireMethods("cacheFile", cacheFile, ["now", "read", "write"], "a path");
+    return { storage: cacheFile, afterMs, maxAgeMs };
+  }
+  if (cacheFile === "" || cacheFile.includes("\0")) throw invalidArgument("cacheFile", "a path", cacheFile);
+  return { storage: cacheFileAt(cacheFile), afterMs, maxAgeMs };
 }
 
 /** @throws SdError `SD_INVALID_ARGUMENT` for what cannot be a time. */

@@ -21,7 +21,7 @@ export class Snapshot<T> {
     Object.freeze(this);
   }
 
-  /** Milliseconds since this became the newest known. */
+  /** Milliseconds since this became the newest known; if it was restored from a file, since etcd was last heard. */
   get ageMs(): number {
     return this.#clock.now() - this.#takenAt;
   }

@@ -6,6 +6,7 @@ import {
   isNotApplied,
   type KeyValue,
   type Lease,
+  type Position,
   retryDelayMs,
   SdError,
   sleep,
@@ -48,10 +49,11 @@ export class Holding<Update> {
   readonly #options: HoldingOptions<Update>;
   /** Aborts when the holding ends. */
   readonly #over = new AbortController();
-  /** Of the newest state of the key that we know and accept. */
+  /** Of the newest state of the key that we know and accept, in this epoch. */
   #revision: number;
+  #epoch = 1;
   /** The newest state that the watch has shown; `undefined` if the key is gone. */
-  #seen: { readonly current: KeyValue | undefined; readonly revision: number } | undefined;
+  #seen: ({ readonly current: KeyValue | undefined } & Position) | undefined;
   #isWriting = false;
   #wake = (): void => {};
 
@@ -67,8 +69,8 @@ export class Holding<Update> {
       client,
       key,
       { revision: owned.storeRevision, held: owned.revision },
-      (current, revision) => {
-        this.#seen = { current, revision };
+      (current, position) => {
+        this.#seen = { current, ...position };
         if (!this.#isWriting) this.#judge();
       },
     );
@@ -159,11 +161,14 @@ export class Holding<Update> {
     const seen = this.#seen;
     this.#seen = undefined;
     if (!seen || this.#over.signal.aborted) return;
-    const { current, revision } = seen;
-    if (revision <= this.#revision) return;
+    const { current, revision, epoch } = seen;
+    // Revisions of another history say nothing about ours: etcd may have kept the lease, and lost the key.
+    if (epoch === this.#epoch && revision <= this.#revision) return;
+    this.#epoch = epoch;
     if (!current) this.end({ type: "lost", reason: "key-deleted" });
     else if (current.lease !== this.#options.lease.id) this.end({ type: "taken", by: current });
     else if (this.#options.contents.recognises(current.value)) {
+      if (current.modRevision === this.#revision) return;
       this.#revision = current.modRevision;
       this.#options.onWritten(current.modRevision);
     } else this.end({ type: "changed" });

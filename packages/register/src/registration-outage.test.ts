@@ -1,4 +1,4 @@
-import { recordStates } from "@sd/testing";
+import { leaseId, recordStates } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { etcdError, Fault } from "../test/faults.js";
 import { Harness } from "../test/harness.js";
@@ -172,6 +172,19 @@ describe("Registration: after an outage", () => {
     expect(bench.history(KEY)).toEqual(["localhost:8000"]);
     await bench.clock.advance(5 * MINUTE);
     expect(bench.writes(KEY)).toBe(1);
+  });
+
+  it("puts its key back at an etcd that has its lease, and lost the key: at a lower revision", async () => {
+    const registration = await begin();
+    const lease = leaseId(bench.memory.get(KEY)?.lease ?? 0n);
+    // As a snapshot has it that was taken between the two.
+    bench.memory.wipe();
+    const restored = bench.memory.transport();
+    await bench.run(restored.grant({ id: lease, ttlSeconds: 15 }));
+    await bench.run(restored.close());
+    await bench.clock.advance(BACK_MS);
+    verified(registration);
+    expect(bench.memory.get(KEY)).toMatchObject({ lease, modRevision: 2 });
   });
 
   it("yields to one who took the key meanwhile", async () => {

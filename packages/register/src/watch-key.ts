@@ -1,4 +1,4 @@
-import { type EtcdClient, type KeyValue, Reflector, type Store } from "@sd/core";
+import { type EtcdClient, type KeyValue, type Position, Reflector, type Store } from "@sd/core";
 
 /** A registration hears of its key by the watch; what etcd may lose is rare, and there may be 10,000. */
 const CHECK_EVERY_MS = 600_000;
@@ -14,23 +14,23 @@ export function watchKey(
   client: EtcdClient,
   key: Uint8Array,
   { revision, held: first }: { readonly revision: number; readonly held: number | undefined },
-  onChange: (current: KeyValue | undefined, revision: number) => void,
+  onChange: (current: KeyValue | undefined, position: Position) => void,
 ): Reflector {
   let held = first;
-  const show = (current: KeyValue | undefined, at: number): void => {
+  const show = (current: KeyValue | undefined, revision: number, { epoch }: Position): void => {
     held = current?.modRevision;
     // What etcd sent is a view of its whole message, and is kept here for as long as the registration lives.
-    onChange(current && { ...current, key, value: Uint8Array.from(current.value) }, at);
+    onChange(current && { ...current, key, value: Uint8Array.from(current.value) }, { revision, epoch });
   };
   const store: Store = {
     get size() {
       return held === undefined ? 0 : 1;
     },
     revisionOf: () => held,
-    replace: ([current], position) => show(current, current?.modRevision ?? position.revision),
-    apply(events) {
+    replace: ([current], position) => show(current, current?.modRevision ?? position.revision, position),
+    apply(events, position) {
       const last = events.at(-1);
-      if (last) show(last.type === "put" ? last.kv : undefined, last.kv.modRevision);
+      if (last) show(last.type === "put" ? last.kv : undefined, last.kv.modRevision, position);
       return true;
     },
     bookmark() {},

@@ -14,6 +14,8 @@ export class Actor {
   #lastId = 2n ** 62n;
   #lastWeight = 0;
   #hasWiped = false;
+  #wasStale = false;
+  readonly #healthy: Behaviour;
   /** Whether etcd was ever full: who has met that comes back late. */
   wasFull = false;
 
@@ -22,6 +24,7 @@ export class Actor {
     this.#world = world;
     this.#isSilent = isSilent;
     this.#operator = world.memory.transport();
+    this.#healthy = world.memory.behaviour;
   }
 
   act(action: Action): void {
@@ -82,6 +85,13 @@ export class Actor {
     switch (action.type) {
       case "crash":
         this.#world.crash(this.#world.unit(action.process));
+        break;
+      case "restart":
+        memory.refuse();
+        memory.cut();
+        this.#during(action.forMs, () => memory.accept());
+        this.#world.crash(this.#world.unit(action.process));
+        this.#respawn(this.#world.unit(action.process));
         break;
       case "burst":
         this.#burst(action.prefix, action.count);
@@ -179,6 +189,10 @@ export class Actor {
       if (process === old.process && (isWanted || process.status === "dead"))
         this.#world.register(unit, wish);
     }
+    if (old.process.status !== "dead") return;
+    for (const { process, target } of [...this.#world.discoveries]) {
+      if (process === old.process) this.#world.discover(unit, target);
+    }
   }
 
   #put(key: string, value: string, ttlSeconds: number): void {
@@ -215,11 +229,13 @@ export class Actor {
   }
 
   #behave(changes: Partial<Behaviour>, forMs: number): void {
+    // Twice, it may be seen twice: who looks again after 3 s has reason to believe it.
+    if (changes.servesStaleReads && this.#wasStale) return;
+    if (changes.servesStaleReads) this.#wasStale = true;
     const { memory } = this.#world;
-    const before = memory.behaviour;
     memory.behave(changes);
     const names = Object.keys(changes) as (keyof Behaviour)[];
-    const restored = Object.fromEntries(names.map((name) => [name, before[name]]));
+    const restored = Object.fromEntries(names.map((name) => [name, this.#healthy[name]]));
     this.#during(forMs, () => memory.behave(restored));
   }
 

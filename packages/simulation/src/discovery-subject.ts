@@ -1,5 +1,6 @@
 import { type EtcdClient, type Instance, type Position, SdError, servicePrefix, sleep } from "@sd/core";
 import { type Change, type Discovery, type Entry, startDiscovery, startPrefixDiscovery } from "@sd/discover";
+import type { Disk } from "./disk.js";
 import type { History, Life } from "./history.js";
 import type { Process } from "./process.js";
 import type { Record } from "./record.js";
@@ -17,10 +18,18 @@ const doubtful: ReadonlySet<string> = new Set(["D1", "D3", "D8", "D11", "D16"]);
 
 type Shown = Instance | Entry;
 
+export interface DiscoverySurroundings {
+  readonly history: History;
+  readonly record: Record;
+  /** Where it keeps its cache file, if it keeps one. */
+  readonly disk: Disk | undefined;
+}
+
 /** A discovery, and its log checked against the store's history as it is written. */
 export class DiscoverySubject {
   readonly name: string;
   readonly process: Process;
+  readonly target: Target;
   readonly prefix: string;
   readonly discovery: Discovery<Shown>;
   readonly #isService: boolean;
@@ -42,20 +51,21 @@ export class DiscoverySubject {
     process: Process,
     client: EtcdClient,
     target: Target,
-    history: History,
-    record: Record,
+    { history, record, disk }: DiscoverySurroundings,
   ) {
     this.name = name;
     this.process = process;
+    this.target = target;
     this.#history = history;
     this.#record = record;
     this.#isService = target.type === "service";
     this.prefix = target.type === "service" ? servicePrefix(target.service) : target.prefix;
     this.#life = history.life;
+    const cacheFile = disk?.file(this.prefix, process);
     this.discovery = (
       target.type === "service"
-        ? startDiscovery(client, { service: target.service })
-        : startPrefixDiscovery(client, target.prefix)
+        ? startDiscovery(client, { service: target.service, cacheFile })
+        : startPrefixDiscovery(client, target.prefix, { cacheFile })
     ) as Discovery<Shown>;
     this.discovery.onChanges((changes, position) => this.#check(changes, position));
     this.discovery.subscribe(({ status }) => {
@@ -146,7 +156,12 @@ export class DiscoverySubject {
     }
     this.#record.note(this.name, `${position.epoch}/${position.revision} ${changes.map(short).join(" ")}`);
     this.#position = position;
-    if (isFirst || position.epoch > before.epoch) this.#findLife(isFirst ? this.#life : this.#life + 1);
+    // From the cache file comes what any life may have held.
+    const isRestored = isFirst && this.discovery.snapshot.ageMs > 0;
+    if (isRestored) this.#record.totals.restored += 1;
+    if (isFirst || position.epoch > before.epoch) {
+      this.#findLife(isRestored ? 0 : isFirst ? this.#life : this.#life + 1);
+    }
     this.#checkChanges(changes, isFirst ? undefined : before);
     this.#compare();
     this.#shown = this.#showing();

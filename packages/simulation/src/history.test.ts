@@ -48,4 +48,16 @@ describe("Life", () => {
     short.forget(9);
     expect(short.add({ type: "put", kv: kv("/a", 10) }, 10).previous?.modRevision).toBe(4);
   });
+
+  it("goes on from a snapshot with the same past, and without what was lost", () => {
+    const whole = life();
+    const restored = whole.branch(4, 100);
+    expect([restored.fork, restored.revision, restored.startedAt]).toEqual([4, 4, 100]);
+    expect(restored.state("/", 4)).toEqual(whole.state("/", 4));
+    expect(restored.of("/c")).toEqual([]);
+    restored.add({ type: "put", kv: kv("/c", 5) }, 101);
+    expect([restored.at("/c", 5)?.modRevision, whole.at("/c", 5)]).toEqual([5, undefined]);
+    expect(restored.between("/", 3, 9).map(({ key }) => key)).toEqual(["/a", "/c"]);
+    expect(whole.branch(0, 100)).toMatchObject({ fork: 0, revision: 1, events: [] });
+  });
 });

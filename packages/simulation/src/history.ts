@@ -13,12 +13,27 @@ export interface Recorded extends WatchEvent {
 export class Life {
   readonly events: Recorded[] = [];
   readonly startedAt: number;
+  /** Up to this revision it is the history of the life before, from a snapshot; 0 for a new store. */
+  readonly fork: number;
   /** The newest. */
   revision = 1;
   readonly #byKey = new Map<string, Recorded[]>();
 
-  constructor(startedAt: number) {
+  constructor(startedAt: number, fork = 0) {
     this.startedAt = startedAt;
+    this.fork = fork;
+  }
+
+  /** Another life that has the same past up to `revision`, and begins now. */
+  branch(revision: number, now: number): Life {
+    const next = new Life(now, revision);
+    next.events.push(...this.events.slice(0, after(this.events, revision)));
+    for (const [key, changes] of this.#byKey) {
+      const kept = changes.slice(0, after(changes, revision));
+      if (kept.length > 0) next.#byKey.set(key, kept);
+    }
+    next.revision = Math.max(1, revision);
+    return next;
   }
 
   add({ type, kv }: WatchEvent, at: number): Recorded {

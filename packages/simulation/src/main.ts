@@ -1,13 +1,16 @@
+import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { conditions } from "./conditions.js";
 import { failureLines } from "./failure-text.js";
 import { positive, runCommand, whole } from "./flags.js";
 import { Progress } from "./progress.js";
 import { Totals } from "./report.js";
 import { shrink } from "./shrink.js";
-import { simulate } from "./simulate.js";
+import { contest, simulate } from "./simulate.js";
+import { garbageCollection, measure, type Sample } from "./soak/resources.js";
 
-const help = `Usage: npm run simulate [-- --seeds N] [--from S] [--seed S] [--silent] [--log]
+const help = `Usage: npm run simulate [-- --seeds N] [--from S] [--seed S] [--silent | --rivals] [--log]
 
   Runs registrations and discoveries against an etcd in memory, under faults, on virtual time. Says on stderr
   every ten seconds how far it is.
@@ -15,10 +18,14 @@ const help = `Usage: npm run simulate [-- --seeds N] [--from S] [--seed S] [--si
   --seeds N   how many seeds (default 1000)
   --from S    the first of them (default 1)
   --seed S    only this one
+  --rivals    two or three processes want one key, and nobody else touches it (F26)
   --silent    with trouble that only a comparison with etcd can find (D9)
   --log       prints all that happened (with --seed)
+  --json FILE writes the figures there, too
 `;
 
+/** How often the memory is measured in the course of a run. */
+const SAMPLES = 10;
 /** So many failing seeds are told in full. */
 const MAX_FAILURES = 3;
 
@@ -28,8 +35,10 @@ async function main(): Promise<number> {
       seeds: { type: "string", default: "1000" },
       from: { type: "string", default: "1" },
       seed: { type: "string" },
+      rivals: { type: "boolean", default: false },
       silent: { type: "boolean", default: false },
       log: { type: "boolean", default: false },
+      json: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
@@ -42,9 +51,11 @@ async function main(): Promise<number> {
   const startedAt = performance.now();
   const totals = new Totals();
   const failed: number[] = [];
+  const collectGarbage = garbageCollection();
+  const samples: Sample[] = [];
   const progress = new Progress(count, (line) => process.stderr.write(`${line}\n`));
   for (let seed = first; seed < first + count; seed += 1) {
-    const outcome = await simulate(seed, { isSilent: flags.silent });
+    const outcome = await (flags.rivals ? contest(seed) : simulate(seed, { isSilent: flags.silent }));
     totals.add(outcome.totals);
     if (flags.log) print(outcome.log);
     if (outcome.violations.length > 0) {
@@ -52,15 +63,36 @@ async function main(): Promise<number> {
       if (failed.length <= MAX_FAILURES) print(failureLines(await shrink(outcome)));
       else print([`seed ${seed}: ${outcome.violations.map(({ invariant }) => invariant).join(" ")}`]);
     }
-    progress.tell(seed - first + 1, failed.length);
+    const done = seed - first + 1;
+    progress.tell(done, failed.length);
+    if (done % Math.ceil(count / SAMPLES) === 0)
+      samples.push(measure(performance.now() - startedAt, collectGarbage));
   }
   const seconds = (performance.now() - startedAt) / 1_000;
   print([
     `seeds                    ${count}, from ${first}: ${(count / seconds).toFixed(1)} a second`,
     ...totals.lines(),
+    `heap after gc            ${samples.map(({ heap }) => mib(heap)).join(", ")} MiB`,
+    `RSS                      ${samples.map(({ rss }) => mib(rss)).join(", ")} MiB`,
     `seeds with violations    ${failed.length}${failed.length > 0 ? `: ${failed.join(" ")}` : ""}`,
   ]);
+  if (flags.json !== undefined) {
+    const figures = {
+      ...conditions("simulate", {}),
+      first,
+      seedsPerSecond: Math.round((count / seconds) * 10) / 10,
+      ...totals.figures,
+      heapMib: samples.map(({ heap }) => mib(heap)),
+      rssMib: samples.map(({ rss }) => mib(rss)),
+      failed,
+    };
+    writeFileSync(flags.json, `${JSON.stringify(figures, undefined, 2)}\n`);
+  }
   return failed.length === 0 ? 0 : 1;
+}
+
+function mib(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
 }
 
 function print(lines: readonly string[]): void {

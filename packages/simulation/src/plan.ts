@@ -21,6 +21,8 @@ export type Action =
   | { readonly type: "crash"; readonly process: number }
   /** A new process with the addresses and registrations of an old one. The old one may still run. */
   | { readonly type: "respawn"; readonly process: number }
+  /** The process is gone and started anew at once, with what it had; etcd cannot be reached meanwhile. */
+  | { readonly type: "restart"; readonly process: number; readonly forMs: number }
   | { readonly type: "put"; readonly key: string; readonly value: string; readonly ttlSeconds: number }
   | { readonly type: "delete"; readonly key: string }
   /** Several keys in one revision, and again. */
@@ -61,6 +63,8 @@ export interface Plan {
    * has overtaken the old revision, deletes that are not told.
    */
   readonly isSilent: boolean;
+  /** All registrations want one key, and nobody else touches it. */
+  readonly isContest: boolean;
   readonly steps: readonly Step[];
 }
 
@@ -91,7 +95,37 @@ export function planOf(seed: number, { isSilent = false }: { readonly isSilent?:
     steps.push({ afterMs: draw.pause(), action: draw.action() });
   }
   const catchUpDelayMs = draw.of([0, 0, 20, 100]);
-  return { seed, catchUpDelayMs, missingLeaseTtl: draw.of([0, 0, -1]), isSilent, steps };
+  const missingLeaseTtl = draw.of<0 | -1>([0, 0, -1]);
+  return { seed, catchUpDelayMs, missingLeaseTtl, isSilent, isContest: false, steps };
+}
+
+/** Faults that touch no key from outside: whose it is remains a matter of those who want it. */
+const honest: ReadonlySet<Action["type"]> = new Set<Action["type"]>([
+  ...["update", "compact", "cut", "refuse", "freeze", "kill", "hold", "drop renewal"],
+  ...["weather", "cut link", "black hole", "refuse link", "pause"],
+] as const);
+
+/** The plan of a contest: two or three processes want one key from one moment on, and two look on. */
+export function contestOf(seed: number): Plan {
+  const random = new SeededRandom(seed);
+  const draw = new Draw(random, false);
+  const rivals = 2 + random.below(2);
+  const steps: Step[] = [];
+  for (let process = 0; process < PROCESSES; process += 1) {
+    if (process < rivals) {
+      const ttlSeconds = draw.of([5, 6, 10, 15]);
+      const wish = { service: "web", id: "a", ttlSeconds, onConflict: "yield" } as const;
+      steps.push({ afterMs: 0, action: { type: "register", process, ...wish } });
+    } else if (process >= 3) {
+      steps.push({ afterMs: 0, action: { type: "discover", process, target: targets[0] as Target } });
+    }
+  }
+  const count = 5 + random.below(20);
+  while (steps.length < count) {
+    const action = draw.action();
+    if (honest.has(action.type)) steps.push({ afterMs: draw.pause(), action });
+  }
+  return { seed, catchUpDelayMs: 0, missingLeaseTtl: 0, isSilent: false, isContest: true, steps };
 }
 
 class Draw {
@@ -192,6 +226,7 @@ class Draw {
       [1, () => ({ type: "close discovery", nth: random.below(12) })],
       [2, () => ({ type: "crash", process: this.#process() })],
       [3, () => ({ type: "respawn", process: this.#process() })],
+      [2, () => ({ ...lasting("restart"), process: this.#process() })],
       [3, () => ({ type: "put", key: this.#key(), value: this.#value(), ttlSeconds: this.of([0, 5, 20]) })],
       [
         2,
@@ -226,6 +261,8 @@ class Draw {
           ]),
         }),
       ],
+      // Less than the 3 s between the two looks at a lower revision.
+      [1, () => ({ type: "behave", forMs: random.below(2_900), changes: { servesStaleReads: true } })],
       [2, () => ({ type: "drop renewal", process: this.#process() })],
       [6, () => this.weatherOn(this.#process())],
       [4, () => ({ type: "cut link", process: this.#process() })],

@@ -98,8 +98,9 @@ export class RegistrationSubject {
       this.#blame("R9", `close() took ${tookMs} ms`);
     }
     if (!result.confirmed) return;
-    this.#isGone = true;
+    // First: an etcd that thaws does all that it was asked in one moment, and this before it confirmed.
     this.#history.sync();
+    this.#isGone = true;
     const kv = this.#history.now.at(this.key, Number.POSITIVE_INFINITY);
     if (kv && this.#isMine(kv)) this.#blame("R9", "close() is confirmed, and the key is still there");
   }

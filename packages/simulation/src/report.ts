@@ -18,6 +18,8 @@ export class Totals {
   lists = 0;
   /** States of discoveries compared with the store's at their revision. */
   snapshots = 0;
+  /** Starts from a cache file. */
+  restored = 0;
   /** Requests of registrations and discoveries that were looked at. */
   requests = 0;
   /** States of registrations that were looked at. */
@@ -39,11 +41,23 @@ export class Totals {
     this.events += other.events;
     this.lists += other.lists;
     this.snapshots += other.snapshots;
+    this.restored += other.restored;
     this.requests += other.requests;
     this.registrations += other.registrations;
     for (const [name, count] of other.faults) this.faults.set(name, (this.faults.get(name) ?? 0) + count);
     this.presenceMs.push(...other.presenceMs);
     this.convergenceMs.push(...other.convergenceMs);
+  }
+
+  /** The figures for machines; times in milliseconds. */
+  get figures() {
+    const { faults, presenceMs, convergenceMs, ...counts } = this;
+    return {
+      ...counts,
+      faults: Object.fromEntries([...faults].sort(([one], [other]) => (one < other ? -1 : 1))),
+      back: summary(presenceMs),
+      converged: summary(convergenceMs),
+    };
   }
 
   /** The figures as lines of text. */
@@ -56,7 +70,7 @@ export class Totals {
       ...faults.map(([name, count]) => `  ${name.padEnd(22)} ${count}`),
       `requests checked         ${this.requests}`,
       `events checked           ${this.events} one by one, ${this.lists} differences of lists`,
-      `snapshots checked        ${this.snapshots}`,
+      `snapshots checked        ${this.snapshots}, ${this.restored} of them from cache files`,
       `registrations checked    ${this.registrations} states`,
       `back after the faults    ${percentiles(this.presenceMs)}`,
       `right after the faults   ${percentiles(this.convergenceMs)}`,
@@ -65,11 +79,18 @@ export class Totals {
 }
 
 function percentiles(values: readonly number[]): string {
-  if (values.length === 0) return "-";
+  const figures = summary(values);
+  if (!figures) return "-";
+  const seconds = (ms: number): string => `${(ms / 1_000).toFixed(2)} s`;
+  const { p50, p99, max, count } = figures;
+  return `p50 ${seconds(p50)}, p99 ${seconds(p99)}, max ${seconds(max)} (${count})`;
+}
+
+/** `undefined` for none. */
+function summary(values: readonly number[]) {
+  if (values.length === 0) return undefined;
   const sorted = [...values].sort((one, other) => one - other);
-  const at = (part: number): string => {
-    const value = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
-    return `${(value / 1000).toFixed(2)} s`;
-  };
-  return `p50 ${at(0.5)}, p99 ${at(0.99)}, max ${at(1)} (${values.length})`;
+  const at = (part: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+  return { p50: at(0.5), p99: at(0.99), max: at(1), count: values.length };
 }

@@ -1,7 +1,8 @@
 import { Actor } from "./act.js";
-import { type Plan, planOf } from "./plan.js";
+import { contestOf, type Plan, planOf } from "./plan.js";
 import type { Totals, Violation } from "./report.js";
 import { settle } from "./settle.js";
+import { succeed } from "./succession.js";
 import { World } from "./world.js";
 
 /** What came of one run. */
@@ -17,6 +18,11 @@ export interface Outcome {
 /** Runs the plan of a seed. The same seed, the same outcome, to the last byte of the log. */
 export function simulate(seed: number, options?: { readonly isSilent?: boolean }): Promise<Outcome> {
   return run(planOf(seed, options));
+}
+
+/** Rivals for one key: see `contestOf()`. The same seed, the same outcome. */
+export function contest(seed: number): Promise<Outcome> {
+  return run(contestOf(seed));
 }
 
 /**
@@ -37,6 +43,7 @@ export async function run(plan: Plan): Promise<Outcome> {
     }
     await clock.advance(0);
     actor.heal();
+    if (plan.isContest) await succeed(world);
     await settle(world, actor.wasFull, plan.isSilent);
   } catch (error) {
     record.blame("-", "simulation", error instanceof Error ? (error.stack ?? error.message) : String(error));

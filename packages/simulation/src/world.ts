@@ -1,6 +1,7 @@
 import { createClient, type EtcdClient, type KeyValue, type LeaseId } from "@sd/core";
 import { leaseId, ManualClock, MemoryEtcd, SeededRandom } from "@sd/testing";
 import { DiscoverySubject, type Target } from "./discovery-subject.js";
+import { Disk } from "./disk.js";
 import { History, type Recorded } from "./history.js";
 import { Link } from "./link.js";
 import { type Plan, PROCESSES } from "./plan.js";
@@ -34,8 +35,11 @@ export class World {
   readonly units: Unit[] = [];
   readonly registrations: RegistrationSubject[] = [];
   readonly discoveries: DiscoverySubject[] = [];
+  /** Of every slot but the first. */
+  readonly #disks = new Map<number, Disk>();
   readonly random: SeededRandom;
   readonly #isSilent: boolean;
+  readonly #isContest: boolean;
   readonly #ownerOf = new Map<bigint, RegistrationSubject>();
   /** Leases that somebody ended on purpose. */
   readonly #ended = new Set<bigint>();
@@ -43,13 +47,19 @@ export class World {
   #expired: bigint[] = [];
   #isOperating = false;
 
-  constructor({ seed, catchUpDelayMs, missingLeaseTtl, isSilent }: Plan) {
+  constructor({ seed, catchUpDelayMs, missingLeaseTtl, isSilent, isContest }: Plan) {
     this.#isSilent = isSilent;
+    this.#isContest = isContest;
     this.random = new SeededRandom(seed ^ 0x5eed);
     this.memory = new MemoryEtcd({ clock: this.clock, catchUpDelayMs, behaviour: { missingLeaseTtl } });
     for (let index = 1; index < FIRST_REVISIONS; index += 1) this.memory.put("/other", `${index}`);
     this.history = new History(this.memory, this.clock, (event) => this.#judge(event));
     this.clock.onMove = () => this.#moveOn();
+    for (let slot = 1; slot < PROCESSES; slot += 1) {
+      const random = new SeededRandom(seed * 13 + slot);
+      const onFault = (name: string): void => this.record.totals.fault(name);
+      this.#disks.set(slot, new Disk({ world: this.clock, random, onFault }));
+    }
     for (let slot = 0; slot < PROCESSES; slot += 1) this.start(slot);
   }
 
@@ -93,10 +103,12 @@ export class World {
     else this.registrations.push(subject);
   }
 
-  discover({ process, client }: Unit, target: Target): void {
+  discover({ slot, process, client }: Unit, target: Target): void {
     if (process.status === "dead" || client.isClosed) return;
     const name = `${process.name}/d${this.discoveries.length}`;
-    const subject = new DiscoverySubject(name, process, client, target, this.history, this.record);
+    const subject = new DiscoverySubject(name, process, client, target, {
+      ...{ history: this.history, record: this.record, disk: this.#disks.get(slot) },
+    });
     subject.isInDoubt = this.#isSilent;
     this.discoveries.push(subject);
   }
@@ -158,14 +170,30 @@ export class World {
     }
     const lease = previous?.lease ?? 0n;
     if (this.#isOperating || lease === 0n) return;
-    if (this.memory.leases.includes(leaseId(lease))) {
+    // A grant that comes a second time, after the revocation, gives its id another life.
+    if (this.#isAlive(lease) && !this.#ended.has(lease)) {
       this.record.blame("R3", "etcd", `${key} was deleted, though its lease lives`);
     } else if (!this.#ended.has(lease)) this.#expired.push(lease);
+  }
+
+  /** Nobody says that it has a key while another says so (F26). */
+  #checkClaims(): void {
+    const claims = this.registrations.filter(
+      ({ isWanted, process, state }) => isWanted && process.isUpToDate && state.status === "registered",
+    );
+    const names = claims.map(({ name }) => name);
+    if (claims.length > 1) this.record.blame("R10", names[0] ?? "-", `${names.join(" and ")} claim one key`);
   }
 
   #moveOn(): void {
     this.history.sync();
     // In the end of the moment: the owner's own timer may be due in it too.
-    for (const lease of this.#expired.splice(0)) this.#ownerOf.get(lease)?.expired(lease);
+    for (const lease of this.#expired.splice(0))
+      if (!this.#isAlive(lease)) this.#ownerOf.get(lease)?.expired(lease);
+    if (this.#isContest) this.#checkClaims();
+  }
+
+  #isAlive(lease: bigint): boolean {
+    return this.memory.leases.includes(leaseId(lease));
   }
 }

@@ -1,9 +1,17 @@
 import { promises as dns, type LookupAddress } from "node:dns";
 import { type AddressInfo, connect, createServer } from "node:net";
-import { createClient } from "@sd/core";
+import { createClient, type EtcdTransport } from "@sd/core";
 import { startDiscovery } from "@sd/discover";
 import { startRegistration } from "@sd/register";
-import { FaultProxy, leakCheck, recordChanges, startEtcd } from "@sd/testing";
+import {
+  eventually,
+  FaultProxy,
+  leakCheck,
+  overrideTransport,
+  recordChanges,
+  recordStates,
+  startEtcd,
+} from "@sd/testing";
 import "@sd/testing/vitest";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import { fill, leaseTime, newest, Pair, pause } from "./pair.js";
@@ -13,6 +21,60 @@ afterAll(() => leaks.assertClean({ withinMs: 3_000 }));
 
 const portOf = ({ endpoint }: { readonly endpoint: string }): number => Number(new URL(endpoint).port);
 const back = { withinMs: 12_000 };
+
+/** When a stream was opened, asked and left, by `performance.now()`. */
+interface Seen {
+  readonly endpoint: string;
+  readonly at: number;
+  /** The oldest request without an answer. */
+  askedAt?: number | undefined;
+  /** The request that was answered last. */
+  answeredFor?: number | undefined;
+  leftAt?: number;
+}
+
+/** The streams of a client, and when each renewal was asked for and answered. */
+function observeStreams(transport: EtcdTransport) {
+  const streams = { keepAlive: [] as Seen[], watch: [] as Seen[] };
+  const seen = {
+    answeredAt: 0,
+    opened: (verb: "keepAlive" | "watch"): Seen => streams[verb].at(-1) as Seen,
+    transport: overrideTransport(transport, {
+      keepAlive: async (handlers, options) => {
+        const note: { -readonly [Name in keyof Seen]: Seen[Name] } = { endpoint: "", at: 0 };
+        const onMessage: typeof handlers.onMessage = (answer) => {
+          seen.answeredAt = performance.now();
+          note.answeredFor = note.askedAt;
+          note.askedAt = undefined;
+          handlers.onMessage(answer);
+        };
+        const stream = await transport.keepAlive(
+          { onMessage, onEnd: (error) => handlers.onEnd(error) },
+          options,
+        );
+        streams.keepAlive.push(Object.assign(note, { endpoint: stream.endpoint, at: performance.now() }));
+        return {
+          endpoint: stream.endpoint,
+          roundTripMs: stream.roundTripMs ?? 0,
+          send: (request) => {
+            note.askedAt ??= performance.now();
+            stream.send(request);
+          },
+          cancel: (how) => {
+            note.leftAt = performance.now();
+            stream.cancel(how);
+          },
+        };
+      },
+      watch: async (handlers, options) => {
+        const stream = await transport.watch(handlers, options);
+        streams.watch.push({ endpoint: stream.endpoint, at: performance.now() });
+        return stream;
+      },
+    }),
+  };
+  return seen;
+}
 
 describe.each(newest())("a registration and a discovery, when the way to $name fails", ({ binary }) => {
   it.concurrent("F30 reset after any byte of their start: one write each, and each change is told once", async () => {
@@ -68,6 +130,41 @@ describe.each(newest())("a registration and a discovery, when the way to $name f
       expect(pair.changes.log).toEqual(["+/web/node2", "~/web/node2"]);
       expect(pair.changes).toBeConsistent();
     },
+  );
+
+  it.concurrent.each(["up", "down", "both"] as const)(
+    "F31 black-holed link (%s): renewals leave it 3 s after the first without an answer, watches within 7 s (R16)",
+    async (direction) => {
+      await using etcd = await startEtcd({ binary });
+      await using second = await FaultProxy.start({ target: etcd.process.endpoint });
+      // All are on the first, and may go to the second.
+      second.refuse();
+      const endpoints = [etcd.proxy.endpoint, second.endpoint];
+      const seen = observeStreams(createClient({ endpoints }).transport);
+      await using client = createClient({ transport: seen.transport });
+      const wish = { service: "web", id: "node1", address: "h:1", ttlSeconds: 15 };
+      const server = startRegistration(client, wish);
+      const web = startDiscovery(client, { service: "web" });
+      await Promise.all([server.ready(), web.ready()]);
+      await expect(web).toConverge(["node1"]);
+      const states = recordStates(server);
+      await eventually(() => seen.answeredAt > 0, { timeoutMs: 7_000 });
+      const [renewals, watches] = [seen.opened("keepAlive"), seen.opened("watch")];
+      second.pass();
+      const holeAt = performance.now();
+      etcd.proxy.blackhole(direction);
+      await eventually(() => seen.opened("watch") !== watches, { timeoutMs: 15_000 });
+      expect(seen.opened("watch").at - holeAt, "from the hole to another watch stream").toBeLessThan(7_000);
+      await eventually(() => seen.opened("keepAlive") !== renewals, { timeoutMs: 15_000 });
+      const { askedAt = 0, leftAt = 0, answeredFor } = renewals;
+      // The answer deadline, and what a timer of a busy machine is late; the link takes no time.
+      expect(leftAt - askedAt).toBeGreaterThanOrEqual(2_990);
+      expect(leftAt - askedAt).toBeLessThan(3_800);
+      expect(leftAt - (answeredFor ?? 0), "before two thirds of the TTL").toBeLessThan(10_000);
+      await eventually(() => seen.answeredAt > leftAt, { timeoutMs: 10_000 });
+      expect(states.statuses).toEqual(["registered"]);
+    },
+    60_000,
   );
 
   it.concurrent("F33 drip of 16 KiB/s: stays registered, and lists 1,000 instances page by page", async () => {

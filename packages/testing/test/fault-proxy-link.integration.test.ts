@@ -177,7 +177,7 @@ describe("FaultProxy", () => {
     );
     expect(attempt(() => proxy.jitter(Number.NaN))).toMatchObject({ code: "SD_INVALID_ARGUMENT" });
     expect(attempt(() => proxy.limitBandwidth(0))).toEqual(
-      invalid("bytesPerSecond must be at least 1, got 0"),
+      invalid("bytesPerSecond must be a number from 1, got 0"),
     );
     expect(attempt(() => proxy.resetAfterBytes(1.5))).toEqual(
       invalid("bytes must be a whole number from 0, got 1.5"),

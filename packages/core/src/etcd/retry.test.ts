@@ -17,6 +17,14 @@ describe("retryDelayMs", () => {
     },
   );
 
+  it("is less by what the try took, but for a fifth, and spread over less where less is borne", () => {
+    const random = fixedRandom(0.5);
+    expect(retryDelayMs(failure("network"), backoff, random, { triedMs: 70 })).toBe(30);
+    expect(retryDelayMs(failure("network"), backoff, random, { triedMs: 5_000 })).toBe(20);
+    expect(retryDelayMs(failure("network"), backoff, random, { mostMs: 60 })).toBe(30);
+    expect(retryDelayMs(failure("auth"), backoff, random, { triedMs: 5_000, mostMs: 60 })).toBe(30_000);
+  });
+
   it.each([failure("network"), failure("token"), new Error("no failure of etcd"), undefined])(
     "is what the backoff says after any other end: %s",
     (error) => {

@@ -1,6 +1,7 @@
 import { fixedRandom, ManualClock } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { failure, ScriptedTransport } from "../../test/scripted-transport.js";
+import { sleep } from "../kit/clock.js";
 import { StreamLoop } from "./stream-loop.js";
 import type { KeepAliveRequest, KeepAliveResponse } from "./types.js";
 
@@ -10,12 +11,14 @@ let loop: StreamLoop<KeepAliveRequest, KeepAliveResponse>;
 let isWanted: boolean;
 let log: string[];
 let onOpen: () => void;
+let maxPauseMs: number;
 
 beforeEach(() => {
   clock = new ManualClock();
   transport = new ScriptedTransport();
   isWanted = true;
   log = [];
+  maxPauseMs = Number.POSITIVE_INFINITY;
   onOpen = () => {};
   const tell = (what: string): void => void log.push(`${what} @${clock.now()}`);
   loop = new StreamLoop({
@@ -24,6 +27,7 @@ beforeEach(() => {
     open: (handlers, options) => transport.keepAlive(handlers, options),
     isWanted: () => isWanted,
     limits: () => ({ baseMs: 500 }),
+    maxPauseMs: () => maxPauseMs,
     onOpen: () => {
       tell("open");
       onOpen();
@@ -67,6 +71,41 @@ describe("StreamLoop", () => {
     expect(transport.keepAliveStream.canceled).toEqual({ suspect: true });
     await clock.advance(250);
     expect(log).toEqual(["over @6000", "interrupted @6000", "open @6250"]);
+  });
+
+  it("starts over when a token is refused after an outage, not when it is refused again", async () => {
+    let kind: "network" | "token" = "network";
+    transport.opening = async () => {
+      throw failure(kind);
+    };
+    loop.start();
+    await clock.advance(1_500);
+    kind = "token";
+    await clock.advance(10_000);
+    expect(log.map((line) => Number(line.split("@")[1]))).toEqual([
+      0, 500, 1_500, 3_500, 3_750, 4_250, 5_250, 7_250, 9_750,
+    ]);
+  });
+
+  it("counts the time of an attempt as a part of the pause, but for a fifth", async () => {
+    transport.opening = async () => {
+      await sleep(clock, 900);
+      throw failure("network");
+    };
+    loop.start();
+    await clock.advance(6_000);
+    // Pauses of 500, 1000, 2000 and 2500 ms.
+    expect(log.map((line) => Number(line.split("@")[1]))).toEqual([900, 1_900, 3_000, 5_000]);
+  });
+
+  it("pauses no longer than its owner bears", async () => {
+    transport.opening = async () => {
+      throw failure("network");
+    };
+    maxPauseMs = 300;
+    loop.start();
+    await clock.advance(500);
+    expect(log.map((line) => Number(line.split("@")[1]))).toEqual([0, 150, 300, 450]);
   });
 
   it("does not pause before the next stream when the last one was only not wanted for a moment", async () => {

@@ -4,7 +4,7 @@ import { deferred } from "../kit/deferred.js";
 import { SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
 import { type LinkedController, linkSignals } from "../kit/signals.js";
-import { isLasting } from "./failure.js";
+import { failureOf, isLasting } from "./failure.js";
 import { retryDelayMs } from "./retry.js";
 import type { CallOptions, DuplexStream, StreamHandlers } from "./transport.js";
 
@@ -17,6 +17,8 @@ export interface StreamLoopOptions<Request, Response> {
   readonly isWanted: () => boolean;
   /** The bounds of the pauses, asked for at each new beginning of the backoff: after a stream that was of use, or none. */
   readonly limits: (wasOfUse: boolean) => BackoffLimits;
+  /** The ceiling of the next pause, where that is less than what the backoff says. */
+  readonly maxPauseMs?: () => number;
   /** The stream can be written to. */
   readonly onOpen: () => void;
   readonly onMessage: (response: Response) => void;
@@ -29,14 +31,21 @@ export interface StreamLoopOptions<Request, Response> {
 interface Open<Request> {
   readonly stream: DuplexStream<Request>;
   /** Resolves the session; `undefined` if its end is no failure. */
-  readonly end: (failure: { readonly error: unknown } | undefined) => void;
+  readonly end: (failure: Failure | undefined) => void;
+}
+
+interface Failure {
+  readonly error: unknown;
+  /** How long it took in vain to open the stream, in milliseconds. */
+  readonly triedMs?: number;
 }
 
 /**
  * Keeps one stream open while it is wanted: opens it, and after each end pauses and opens the next.
  *
  * `onOpen`, `onOver` and `onInterrupted` come in this order, never within a call of the owner. No more than
- * one stream is open at a time. The backoff starts over only with `succeeded()`.
+ * one stream is open at a time. The backoff starts over only with `succeeded()`, and when etcd refuses the token
+ * of a stream for the first time in a row.
  */
 export class StreamLoop<Request, Response> {
   readonly #options: StreamLoopOptions<Request, Response>;
@@ -124,6 +133,7 @@ export class StreamLoop<Request, Response> {
   async #run(): Promise<void> {
     const { isWanted, limits, random, onInterrupted } = this.#options;
     let backoff = Backoff.start(limits(false));
+    let wasToken = false;
     while (isWanted() && !this.isClosed) {
       this.#hasSucceeded = false;
       const failure = await this.#session();
@@ -131,8 +141,13 @@ export class StreamLoop<Request, Response> {
       if (!isWanted()) return;
       onInterrupted(failure.error);
       if (!isWanted()) return;
-      backoff = this.#hasSucceeded ? Backoff.start(limits(true)) : backoff.next();
-      await this.#wait(failure.error, retryDelayMs(failure.error, backoff, random));
+      const isToken = failureOf(failure.error) === "token";
+      // etcd answers, and the next stream has another token: after an outage too there is little to wait for.
+      const isFresh = this.#hasSucceeded || (isToken && !wasToken);
+      backoff = isFresh ? Backoff.start(limits(this.#hasSucceeded)) : backoff.next();
+      wasToken = isToken;
+      const bounds = { ...failure, mostMs: this.#options.maxPauseMs?.() };
+      await this.#wait(failure.error, retryDelayMs(failure.error, backoff, random, bounds));
     }
   }
 
@@ -146,9 +161,10 @@ export class StreamLoop<Request, Response> {
   }
 
   /** One stream, from its opening to its end. Resolves with the failure that ended it. */
-  async #session(): Promise<{ readonly error: unknown } | undefined> {
-    const { open, isWanted, onMessage, onOpen, onOver } = this.#options;
-    const ended = deferred<{ readonly error: unknown } | undefined>();
+  async #session(): Promise<Failure | undefined> {
+    const { clock, open, isWanted, onMessage, onOpen, onOver } = this.#options;
+    const startedAt = clock.now();
+    const ended = deferred<Failure | undefined>();
     let isOver = false;
     const onEnd = (error: unknown): void => {
       isOver = true;
@@ -159,7 +175,7 @@ export class StreamLoop<Request, Response> {
       const stream = await open({ onMessage, onEnd }, { signal: this.#abort.signal });
       if (!isOver) this.#current = { stream, end: ended.resolve };
     } catch (error) {
-      return { error };
+      return { error, triedMs: clock.now() - startedAt };
     }
     if (!isWanted()) this.stop();
     else if (!isOver) this.#guarded(onOpen);

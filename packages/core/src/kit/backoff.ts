@@ -31,9 +31,9 @@ export class Backoff {
     return new Backoff(baseMs, capMs, factor, 0);
   }
 
-  /** How long to wait now, in milliseconds. */
-  delayMs(random: Random): number {
-    return random.next() * Math.min(this.capMs, this.baseMs * this.factor ** Math.min(this.step, 30));
+  /** How long to wait now, in milliseconds: spread over less, if `mostMs` is below the ceiling. */
+  delayMs(random: Random, mostMs = Number.POSITIVE_INFINITY): number {
+    return random.next() * Math.min(this.capMs, mostMs, this.baseMs * this.factor ** Math.min(this.step, 30));
   }
 
   /** The step after one more failure. */

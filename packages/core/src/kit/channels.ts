@@ -60,6 +60,34 @@ export interface SdChannels {
     readonly repairs: number;
   };
   "sd:registration:failed": { readonly key: string; readonly error: unknown };
+  /** So many went at once that they stay for a while: see `massLoss` of a discovery. */
+  "sd:loss:held": {
+    readonly prefix: string;
+    /** That went with this message. */
+    readonly keys: number;
+    /** That are still in etcd. */
+    readonly left: number;
+  };
+  /** What a discovery knows was written to its cache file. */
+  "sd:cache:saved": {
+    readonly prefix: string;
+    readonly revision: number;
+    readonly keys: number;
+    readonly durationMs: number;
+  };
+  /** etcd did not answer, and a discovery shows what the file holds. */
+  "sd:cache:restored": {
+    readonly prefix: string;
+    readonly revision: number;
+    readonly keys: number;
+    readonly ageMs: number;
+  };
+  /** The cache file was refused, or could not be read or written. The discovery goes on without. */
+  "sd:cache:failed": {
+    readonly prefix: string;
+    readonly operation: "read" | "write";
+    readonly error: unknown;
+  };
   "sd:instance:rejected": { readonly key: string; readonly error: unknown };
   "sd:listener:failed": { readonly error: unknown };
 }

@@ -16,6 +16,14 @@ export interface Clock {
   setTimer(delayMs: number, fire: () => void): Timer;
 }
 
+/**
+ * Milliseconds since 1970, as the machine's calendar says. It may jump: only for what outlives a process, whose
+ * clock begins anew.
+ */
+export function calendarMs(): number {
+  return Date.now();
+}
+
 /** Above this, Node fires at once instead of late. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 

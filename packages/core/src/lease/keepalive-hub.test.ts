@@ -155,6 +155,27 @@ describe("KeepaliveHub", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it("pauses for less and less as the end of a lease comes near, and keeps one that it can reach in time", async () => {
+    const fixture = open({ random: fixedRandom(0.999) });
+    const { clock, etcd } = fixture;
+    const [lease] = await grantMany(fixture, 1, 15);
+    await clock.advance(6_000);
+    const { state } = lease as Lease;
+    const deadline = state.status === "active" ? state.deadline : 0;
+    etcd.cut();
+    etcd.refuse();
+    await clock.advance(deadline - clock.now() - 300);
+    const times = etcd.callsOf("keepAlive").map(({ at }) => deadline - at);
+    const pauses = times.slice(1).map((leftMs, index) => [leftMs, (times[index] ?? 0) - leftMs] as const);
+    const late = pauses.filter(([leftMs]) => leftMs < 10_000);
+    for (const [leftMs, pauseMs] of late)
+      expect(pauseMs).toBeLessThanOrEqual(Math.max(200, (leftMs + pauseMs) / 8));
+    expect(late.length, "and hammers nobody").toBeLessThan(40);
+    etcd.accept();
+    await clock.advance(1_000);
+    expect(lease?.state.status).toBe("active");
+  });
+
   it("keeps no stream without a lease, and opens one for the next", async () => {
     const fixture = open();
     const [lease] = await grantMany(fixture, 1);

@@ -17,6 +17,13 @@ const ANSWER_SHARE = 0.3;
 /** The longest pause between two streams; a third of the shortest TTL if that is less. */
 const MAX_PAUSE_MS = 1_500;
 /**
+ * At most this part of the time that is left until a lease is lost: the sooner a way that is back is found,
+ * the longer an outage that costs no lease.
+ */
+const PAUSE_SHARE = 1 / 8;
+/** However little time is left: many clients come to the end of their leases together. */
+const HURRY_MS = 200;
+/**
  * How many requests for one lease may be without an answer on a stream, besides those that a slow link has
  * on their way.
  *
@@ -71,6 +78,7 @@ export class KeepaliveHub {
       open: (handlers, options) => transport.keepAlive(handlers, options),
       isWanted: () => this.#leases.size > 0,
       limits: () => this.#limits(),
+      maxPauseMs: () => Math.max(HURRY_MS, PAUSE_SHARE * this.#leftMs()),
       onOpen: () => this.#opened(),
       onMessage: (answer) => this.#receive(answer),
       onOver: () => this.#forgetRequests(),
@@ -126,6 +134,13 @@ export class KeepaliveHub {
     let capMs = MAX_PAUSE_MS;
     for (const lease of this.#leases.values()) capMs = Math.min(capMs, thirdOf(lease));
     return { baseMs: 500, capMs };
+  }
+
+  /** How long the lease lives that is the first to be lost. */
+  #leftMs(): number {
+    let deadline = Number.POSITIVE_INFINITY;
+    for (const lease of this.#leases.values()) deadline = Math.min(deadline, deadlineOf(lease));
+    return deadline - this.#clock.now();
   }
 
   #opened(): void {

@@ -4,7 +4,7 @@ import type { WatchEvent } from "../etcd/types.js";
 import { publish } from "../kit/channels.js";
 import { type Clock, sleep, type Timer } from "../kit/clock.js";
 import { type Random, uniform } from "../kit/random.js";
-import { compareAll, compareAnchor, type Finding } from "./compare.js";
+import { type Comparison, compareAll, compareAnchor, compareCount, type Finding } from "./compare.js";
 import type { Anchor, History } from "./history.js";
 import { type KeyRange, printableRange } from "./key-range.js";
 import type { Store } from "./store.js";
@@ -20,6 +20,8 @@ export interface AuditOptions {
   readonly history: () => History;
   /** See `periodMs()`. */
   readonly checkEveryMs: number;
+  /** Called when the past has been seen to be the one that was known before the resume, or cannot be seen any more. */
+  readonly onProved: () => void;
   /** Called in the end of a comparison that has found something. */
   readonly onFinding: (finding: Finding) => void;
 }
@@ -32,6 +34,8 @@ const SOON_MS = [5_000, 60_000] as const;
 const DOUBT_MS = 1_000;
 /** A change that etcd has committed is no longer on its way after so long, while the watch is live. */
 const LAG_MS = 5_000;
+/** Nor, usually, after so long; what comes later costs a list in vain. */
+const ARRIVAL_MS = 2_000;
 
 /**
  * The time between two comparisons: in proportion to the number of keys, from `checkEveryMs` for up to 1,000
@@ -81,14 +85,24 @@ export class Audit implements Disposable {
     // One key alone is soon compared as a whole, and ten thousand of them would be too many at once.
     if (range.rangeEnd === undefined) return;
     this.#unproved ??= history().anchor;
-    this.#anchorTimer?.[Symbol.dispose]();
-    this.#anchorTimer = clock.setTimer(uniform(random, ...ANCHOR_MS), () => this.#run("anchor"));
+    this.#stopAnchor();
+    this.#anchorTimer = clock.setTimer(uniform(random, ...ANCHOR_MS), () => this.#lookBack());
+  }
+
+  /** Whether what has come since a resume may be of another history, and the anchor will tell. */
+  get isUnproved(): boolean {
+    return this.#unproved !== undefined;
+  }
+
+  /** Something waits for the anchor to be looked at: does it now. */
+  hurry(): void {
+    if (this.#unproved && !this.#running) this.#lookBack();
   }
 
   /** The watch does not stand: nothing can be compared. */
   pause(): void {
     this.#timer?.[Symbol.dispose]();
-    this.#anchorTimer?.[Symbol.dispose]();
+    this.#stopAnchor();
     this.#dueAt = Number.POSITIVE_INFINITY;
     this.#running?.abort();
     this.#running = undefined;
@@ -109,6 +123,16 @@ export class Audit implements Disposable {
   [Symbol.dispose](): void {
     this.#isOver = true;
     this.pause();
+  }
+
+  #lookBack(): void {
+    this.#stopAnchor();
+    this.#run("anchor");
+  }
+
+  #stopAnchor(): void {
+    this.#anchorTimer?.[Symbol.dispose]();
+    this.#anchorTimer = undefined;
   }
 
   #scheduleNext(): void {
@@ -152,25 +176,31 @@ export class Audit implements Disposable {
   }
 
   async #compare(scope: "anchor" | "all", signal: AbortSignal): Promise<Finding | undefined> {
+    const { clock, onProved } = this.#options;
     if (scope === "anchor" || this.#unproved) {
       const finding = await compareAnchor(this.#comparison(signal), this.#unproved);
-      if (finding) return finding;
+      if (finding && finding !== "compacted") return finding;
+      signal.throwIfAborted();
       this.#unproved = undefined;
+      onProved();
+      // What we know is as of a revision that etcd has forgotten: usual where nothing changes.
+      const arrival = (): Promise<void> => sleep(clock, ARRIVAL_MS, signal);
+      const lost = finding && (await compareCount(this.#comparison(signal), arrival));
+      if (lost) return lost;
       if (scope === "anchor") return undefined;
     }
     try {
       return await compareAll(this.#comparison(signal), "seen");
     } catch (error) {
-      // What we know is as of a revision that etcd has forgotten: usual where nothing changes.
       if (failureOf(error) !== "compacted") throw error;
     }
     const finding = await compareAll(this.#comparison(signal), "now");
     if (finding !== "lost-change") return finding;
-    await sleep(this.#options.clock, LAG_MS, signal);
+    await sleep(clock, LAG_MS, signal);
     return compareAll(this.#comparison(signal), "now");
   }
 
-  #comparison(signal: AbortSignal) {
+  #comparison(signal: AbortSignal): Comparison {
     const { transport, range, store } = this.#options;
     const history = this.#options.history();
     const view = new StoreView(store, history.position.revision);

@@ -67,34 +67,58 @@ export async function compareAll(
 
 /**
  * Two cheap reads: whether a put that we have seen is still part of etcd's past, and whether the number of
- * keys is right. Of what is compacted, nothing can be said.
+ * keys was right at the view's revision. Of what is compacted, nothing can be said.
  *
  * Two reads, not one transaction: etcd's transactions read the past inconsistently (etcd #18667).
+ *
+ * @returns "compacted" if the number of keys cannot be told any more, and nothing else was found.
  */
 export async function compareAnchor(
-  { transport, range, history, view, signal }: Comparison,
+  comparison: Comparison,
   anchor: Anchor | undefined,
-): Promise<Finding | undefined> {
-  const read = async (request: RangeRequest): Promise<RangeResponse | HistoryBreak | undefined> => {
-    try {
-      const response = await transport.range(request, { signal });
-      return breakIn(history, response) ?? response;
-    } catch (error) {
-      if (isBehind(error)) return "lower-revision";
-      if (failureOf(error) === "compacted") return undefined;
-      throw error;
-    }
-  };
+): Promise<Finding | "compacted" | undefined> {
+  const { range, view } = comparison;
   const [past, seen] = await Promise.all([
-    anchor && read({ key: anchor.key, revision: anchor.modRevision, keysOnly: true }),
-    read({ ...range, revision: view.revision, countOnly: true }),
+    anchor && readPast(comparison, { key: anchor.key, revision: anchor.modRevision, keysOnly: true }),
+    readPast(comparison, { ...range, revision: view.revision, countOnly: true }),
   ]);
-  if (typeof past === "string") return past;
-  if (anchor && past && !isAnchor(anchor, past.kvs[0])) return "another-past";
-  // Compacted up to us, or beyond: what is there now must do. A change on its way makes one list too many.
-  const counted = seen ?? (await read({ ...range, countOnly: true }));
-  if (typeof counted === "string") return counted;
-  return counted && counted.count !== view.size ? "lost-change" : undefined;
+  if (typeof past === "string" && past !== "compacted") return past;
+  if (anchor && typeof past === "object" && !isAnchor(anchor, past.kvs[0])) return "another-past";
+  if (typeof seen === "string") return seen;
+  return seen.count === view.size ? undefined : "lost-change";
+}
+
+/**
+ * Counts the keys that are there now. A difference is believed only if it remains when all that was on its way
+ * has arrived: both sides are counted at the revision of the answer.
+ *
+ * @param arrival resolves when what etcd had committed before has arrived.
+ */
+export async function compareCount(
+  comparison: Comparison,
+  arrival: () => Promise<void>,
+): Promise<Finding | undefined> {
+  const { range, view } = comparison;
+  const now = await readPast(comparison, { ...range, countOnly: true });
+  if (typeof now === "string") return now === "compacted" ? undefined : now;
+  const isRight = (): boolean => now.count === view.sizeAt(now.header.revision);
+  if (isRight()) return undefined;
+  await arrival();
+  return isRight() ? undefined : "lost-change";
+}
+
+async function readPast(
+  { transport, history, signal }: Comparison,
+  request: RangeRequest,
+): Promise<RangeResponse | HistoryBreak | "compacted"> {
+  try {
+    const response = await transport.range(request, { signal });
+    return breakIn(history, response) ?? response;
+  } catch (error) {
+    if (isBehind(error)) return "lower-revision";
+    if (failureOf(error) === "compacted") return "compacted";
+    throw error;
+  }
 }
 
 function breakIn(history: History, { header }: RangeResponse): HistoryBreak | undefined {

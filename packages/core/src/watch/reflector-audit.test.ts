@@ -87,10 +87,80 @@ describe("A reflector's audit", () => {
     await reflect(["a", "b"], {}, { version: "3.4.23" });
     const { clock, etcd } = fixture;
     await whileAway(() => etcd.compact(etcd.delete("/web/a")));
-    await clock.advance(3_000);
+    await clock.advance(5_000);
     expect(keys()).toEqual(["b"]);
     expect([...repairs]).toMatchObject([{ prefix: "/web/", finding: "lost-change", repairs: 1 }]);
     expect([statuses.at(-1), store.position?.epoch]).toEqual(["live", 1]);
+  });
+
+  it("takes for no loss what is on its way while the present is counted, nor what comes later (D9)", async () => {
+    await reflect(["a", "b"]);
+    const checks = heard("sd:reflector:checked");
+    const { clock, etcd } = fixture;
+    beforeRange = ({ countOnly, revision }) => {
+      if (!countOnly || revision !== undefined) return;
+      // Counted, and not told yet.
+      etcd.holdWatchEvents();
+      etcd.delete("/web/a");
+      clock.setTimer(0, () => etcd.put("/web/c", "1"));
+      clock.setTimer(1_900, () => etcd.releaseWatchEvents());
+    };
+    // Its revision is forgotten, and yet the watch can go on.
+    await whileAway(() => etcd.compact(etcd.put("/other", "1")));
+    await clock.advance(4_500);
+    expect([...checks]).toMatchObject([{ scope: "anchor", outcome: "equal" }]);
+    expect([keys(), lists(), repairs.length]).toEqual([["b", "c"], 1, 0]);
+    checks[Symbol.dispose]();
+  });
+
+  it("looks at the past at once when something comes with a resume, and then holds nothing back (D8, D16)", async () => {
+    await reflect(["a", "b"]);
+    const checks = heard("sd:reflector:checked");
+    const { clock, etcd } = fixture;
+    await clock.advance(10_000);
+    await whileAway(() => etcd.put("/web/c", "1"));
+    etcd.clearCalls();
+    while (etcd.callsOf("watch").length === 0) await clock.advance(50);
+    await clock.advance(0);
+    expect([keys(), reflector.state.status]).toEqual([["a", "b", "c"], "live"]);
+    expect([...checks]).toMatchObject([{ scope: "anchor", outcome: "equal" }]);
+    etcd.put("/web/d", "1");
+    await clock.settle();
+    expect(keys()).toEqual(["a", "b", "c", "d"]);
+    checks[Symbol.dispose]();
+  });
+
+  it("looks again at once when something comes long after a look that failed (D16)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    beforeRange = () => {
+      throw failure("network");
+    };
+    await whileAway(() => {});
+    await clock.advance(4_000);
+    beforeRange = () => {};
+    etcd.put("/web/c", "1");
+    await clock.advance(0);
+    expect(keys()).toEqual(["a", "b", "c"]);
+  });
+
+  it("shows what comes with a resume after 2 s, if it cannot look at the past (D16)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    beforeRange = () => {
+      throw failure("network");
+    };
+    await clock.advance(10_000);
+    await whileAway(() => etcd.put("/web/c", "1"));
+    etcd.clearCalls();
+    while (etcd.callsOf("watch").length === 0) await clock.advance(50);
+    await clock.advance(1_900);
+    expect([keys(), reflector.state.status]).toEqual([["a", "b"], "stale"]);
+    await clock.advance(150);
+    expect([keys(), reflector.state.status]).toEqual([["a", "b", "c"], "live"]);
+    etcd.put("/web/d", "1");
+    await clock.settle();
+    expect(keys(), "once").toEqual(["a", "b", "c", "d"]);
   });
 
   it("finds what was lost by its period, lists once, and stays live (D9)", async () => {
@@ -227,6 +297,20 @@ describe("A reflector's audit of an etcd that was wiped and has grown beyond", (
     expect([store.position?.epoch, statuses.at(-1)]).toEqual([2, "live"]);
   });
 
+  it("shows nothing of the other history before, though it comes with the resume (D8, F7)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    await whileAway(() => {
+      etcd.wipe();
+      for (let i = 0; i < 20; i += 1) etcd.put("/junk", `${i}`);
+      etcd.put("/web/z", "1");
+    });
+    const before = store.calls.length;
+    await clock.advance(3_000);
+    expect([keys(), store.position?.epoch]).toEqual([["z"], 2]);
+    expect(store.calls.slice(before)).toEqual(["replace 1 -> 22"]);
+  });
+
   it("begins a new epoch by the list alone, where the watch is compacted (D8)", async () => {
     await reflect(["a", "b"]);
     const { clock, etcd } = fixture;
@@ -249,7 +333,7 @@ describe("A reflector's audit of an etcd that was wiped and has grown beyond", (
       while (etcd.revision < 4) etcd.put("/junk", "x");
       etcd.compact(4);
     });
-    await clock.advance(3_000);
+    await clock.advance(5_000);
     expect(keys()).toEqual(["a"]);
   });
 

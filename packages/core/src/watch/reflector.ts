@@ -10,6 +10,7 @@ import { Machine, type StateListener, type Transitions } from "../kit/machine.js
 import type { Random } from "../kit/random.js";
 import { Audit } from "./audit.js";
 import type { Finding } from "./compare.js";
+import { HeldBack } from "./held-back.js";
 import { anchorOf, clusterOf, type History, type HistoryBreak, isSameCluster, newestPut } from "./history.js";
 import { Intake } from "./intake.js";
 import { type KeyRange, printableRange } from "./key-range.js";
@@ -36,7 +37,7 @@ export type ReflectorState =
   | { readonly status: "closed" };
 
 export const reflectorTransitions: Transitions<ReflectorState> = {
-  syncing: ["syncing", "live", "closed"],
+  syncing: ["syncing", "stale", "live", "closed"],
   live: ["stale", "closed"],
   stale: ["stale", "live", "closed"],
   closed: [],
@@ -64,6 +65,15 @@ export interface ReflectorOptions {
   readonly maxKeys?: number | undefined;
   /** The most bytes of keys and values, likewise. Default 256 MiB. */
   readonly maxBytes?: number | undefined;
+}
+
+/** Where a store stood in another process. */
+export interface Seen {
+  readonly revision: number;
+  /** `undefined` if etcd had not told. */
+  readonly clusterId: bigint | undefined;
+  /** When it was last known to be the present, on the client's clock: before its start, as a rule. */
+  readonly since: number;
 }
 
 /** What becomes of a watch, as its sink tells. */
@@ -142,6 +152,28 @@ export class Reflector implements AsyncDisposable {
     return this.#machine.state;
   }
 
+  /** The cluster that answers; `undefined` until etcd has told. */
+  get clusterId(): bigint | undefined {
+    return this.#history?.clusterId;
+  }
+
+  /**
+   * Goes on from what the store holds now, which another process had seen: stale, until it is replaced by a list,
+   * which is compared with it as with all that was seen before.
+   *
+   * @throws SdError `SD_INVARIANT` once a list is in, or after the end.
+   */
+  restore({ revision, clusterId, since }: Seen): void {
+    const { state } = this;
+    if (this.#history || state.status !== "syncing") {
+      throw new SdError("SD_INVARIANT", "nothing can be restored after the first list");
+    }
+    // A list that is on its way sees that it was begun without, and is read again.
+    this.#history = { position: { revision, epoch: 1 }, clusterId, anchor: undefined };
+    const error = state.error ?? new SdError("SD_UNAVAILABLE", "etcd has not answered yet");
+    this.#machine.enter({ status: "stale", since, error });
+  }
+
   /** Calls `listener` on every change of state, in order. */
   subscribe(listener: StateListener<ReflectorState>): Disposable {
     return this.#machine.subscribe(listener);
@@ -169,7 +201,9 @@ export class Reflector implements AsyncDisposable {
     let backoff = Backoff.start();
     let mustList = this.#history === undefined;
     while (!signal.aborted) {
+      const triedAt = clock.now();
       let liveSince = Number.POSITIVE_INFINITY;
+      let isListed = false;
       let failure: unknown;
       try {
         if (mustList) {
@@ -178,6 +212,7 @@ export class Reflector implements AsyncDisposable {
           this.#replace(intake);
         }
         mustList = true;
+        isListed = true;
         await this.#follow(() => {
           liveSince = Math.min(liveSince, clock.now());
         });
@@ -190,7 +225,9 @@ export class Reflector implements AsyncDisposable {
         failure = error;
       }
       if (clock.now() - liveSince > HEALTHY_MS) backoff = Backoff.start();
-      await sleep(clock, retryDelayMs(failure, backoff, random), signal).catch(() => {});
+      const triedMs = isListed ? 0 : clock.now() - triedAt;
+      const pauseMs = retryDelayMs(failure, backoff, random, { triedMs });
+      await sleep(clock, pauseMs, signal).catch(() => {});
       backoff = backoff.next();
     }
   }
@@ -218,14 +255,15 @@ export class Reflector implements AsyncDisposable {
 
   async #read(broken: HistoryBreak | undefined, elsewhere: boolean): Promise<Intake> {
     const { transport, clock } = this.#ports;
-    const intake = new Intake({ store: this.#store, history: this.#history, limits: this.#limits, broken });
+    const history = this.#history;
+    const intake = new Intake({ store: this.#store, history, limits: this.#limits, broken });
     const slices = listRange(transport, this.#range, {
       ...{ clock, pages: this.#pages, elsewhere, signal: this.#abort.signal },
       onPage: (page) => intake.check(page),
     });
     let isTaken = true;
     for await (const slice of slices) {
-      isTaken = intake.take(slice);
+      isTaken = this.#history === history && intake.take(slice);
       if (!isTaken) break;
     }
     return isTaken ? intake : this.#read(intake.broken, elsewhere);
@@ -253,12 +291,14 @@ export class Reflector implements AsyncDisposable {
     // At once: what is on its way must find neither a closed reflector, nor one that has missed something.
     const end = (): void => {
       watch[Symbol.dispose]();
+      held[Symbol.dispose]();
       audit[Symbol.dispose]();
       over.resolve();
     };
-    using audit = this.#audit(end);
+    using audit = this.#audit(end, () => held.release());
     const sink = this.#sink(audit, { onLive, end, fail: over.reject });
-    using watch = new Watch(this.#ports.watches, this.#range, revision, sink);
+    using held = new HeldBack(sink, audit, this.#ports.clock);
+    using watch = new Watch(this.#ports.watches, this.#range, revision, held);
     this.#abort.signal.addEventListener("abort", end, { once: true });
     if (this.#abort.signal.aborted) end();
     try {
@@ -268,12 +308,13 @@ export class Reflector implements AsyncDisposable {
     }
   }
 
-  #audit(end: () => void): Audit {
+  #audit(end: () => void, onProved: () => void): Audit {
     const { transport, clock, random } = this.#ports;
     return new Audit({
       ...{ transport, clock, random, range: this.#range, store: this.#store },
       checkEveryMs: this.#checkEveryMs,
       history: () => this.#history as History,
+      onProved,
       onFinding: (finding) => {
         if (finding === "lower-revision") this.#fall(behindError());
         else this.#finding = finding;

@@ -11,6 +11,8 @@ export class StoreView {
   readonly size: number;
   readonly #store: Pick<Store, "revisionOf">;
   readonly #before = new Map<string, number | undefined>();
+  /** By how much the number of keys has changed since, at each revision. */
+  readonly #growth: { readonly revision: number; readonly by: number }[] = [];
 
   constructor(store: Pick<Store, "revisionOf" | "size">, revision: number) {
     this.#store = store;
@@ -20,10 +22,23 @@ export class StoreView {
 
   /** To be called before the store applies `events`. */
   note(events: readonly WatchEvent[]): void {
-    for (const { kv } of events) {
+    const isThere = new Map<string, boolean>();
+    for (const { type, kv } of events) {
       const id = idOf(kv.key);
-      if (!this.#before.has(id)) this.#before.set(id, this.#store.revisionOf(kv.key));
+      const held = this.#store.revisionOf(kv.key);
+      if (!this.#before.has(id)) this.#before.set(id, held);
+      const by = Number(type === "put") - Number(isThere.get(id) ?? held !== undefined);
+      if (by !== 0) this.#growth.push({ revision: kv.modRevision, by });
+      isThere.set(id, type === "put");
     }
+  }
+
+  /** How many keys the store held at a later revision, as far as its changes have arrived. */
+  sizeAt(revision: number): number {
+    return this.#growth.reduce(
+      (size, each) => (each.revision <= revision ? size + each.by : size),
+      this.size,
+    );
   }
 
   revisionOf(key: Uint8Array): number | undefined {

@@ -9,7 +9,7 @@ import type { Random } from "../kit/random.js";
 import type { Violation, Watch, WatchCarrier } from "./watch.js";
 
 /** A stream without a message for so long is asked for a sign of life (T3). */
-const QUIET_MS = 4_500;
+const QUIET_MS = 2_500;
 /** How long the answer may take, besides the round trip: to a creation, or to the question for a sign of life. */
 const ANSWER_MS = 3_000;
 /**
@@ -30,9 +30,11 @@ const CREATION_MS = 10_000;
 /**
  * A stream that breaks is soon opened again. If that fails too, etcd is down, and all who watched it come back
  * at once: each pause is up to so many times as long as the one before. Doubled after an outage of a second,
- * a quarter of 1,000 would come within a quarter of a second; so they are spread over 3 s and more.
+ * a quarter of 1,000 would come within a quarter of a second; so they are spread over 2 s and more.
  */
 const OUTAGE_FACTOR = 6;
+/** The longest pause between two streams. */
+const MAX_PAUSE_MS = 3_000;
 
 /**
  * Carries all watches of a client on one stream.
@@ -86,7 +88,11 @@ export class WatchHub implements WatchCarrier {
       random,
       open: (handlers, options) => transport.watch(handlers, options),
       isWanted: () => this.#watches.size > 0,
-      limits: (wasOfUse) => ({ baseMs: 500, factor: wasOfUse ? OUTAGE_FACTOR : 2 }),
+      limits: (wasOfUse) => ({
+        baseMs: 500,
+        capMs: MAX_PAUSE_MS,
+        factor: wasOfUse ? OUTAGE_FACTOR : 2,
+      }),
       onOpen: () => this.#createAll(),
       onMessage: (response) => this.#receive(response),
       onOver: () => this.#over(),
@@ -292,6 +298,7 @@ export class WatchHub implements WatchCarrier {
     this.#wasHeard = true;
     if (response.header.clusterId === 0n) this.#isProxied = true;
     // Any message is a sign of life; creations are answered one by one.
+    const wasAsked = this.#askedAt !== undefined;
     this.#askedAt = undefined;
     const id = this.#idOf(response);
     if (response.created || response.canceled) this.#uncreated.delete(id);
@@ -304,6 +311,8 @@ export class WatchHub implements WatchCarrier {
     if (watch) this.#tell(watch, response);
     else if (id === this.#probeId && this.#proving.length > 0) this.#proved();
     if (this.#uncreated.size > 0) this.#askedAt ??= this.#lastMessageAt;
+    // The next question is due sooner than the answer was.
+    else if (wasAsked) this.#watchOverLife();
   }
 
   #tell(watch: Watch, response: WatchResponse): void {

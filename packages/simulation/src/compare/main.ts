@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { conditions } from "../conditions.js";
 import { runCommand } from "../flags.js";
 import { newestEtcd } from "../soak/newest-etcd.js";
 import { Lab, UNTIL_MS } from "./lab.js";
@@ -12,7 +13,7 @@ import { watchScenarios } from "./watch-scenarios.js";
 
 const help = `Usage: npm run compare [-- --json FILE] [--only TEXT]
 
-  Puts the plain etcd3 package and ours under the same faults, at the same time, against a real etcd.
+  Puts the plain etcd3 package and ours under the same faults, at the same time, against a real etcd. Fails if ours is wrong.
 
   --json FILE   writes the figures there, too
   --only TEXT   only the schedules whose names hold it
@@ -42,25 +43,41 @@ async function main(): Promise<number> {
     "",
     ...head(watchHead),
   ]);
-  const all: Record<string, readonly (WatchResult | LeaseResult)[]> = {};
+  const watches: Record<string, readonly WatchResult[]> = {};
+  const leases: Record<string, readonly LeaseResult[]> = {};
   for (const [index, scenario] of watchScenarios.entries()) {
     if (!scenario.name.includes(flags.only)) continue;
     const results = await runWatch(lab, libraries, scenario, `/watch-${index}/`);
-    all[scenario.name] = results;
+    watches[scenario.name] = results;
     print(results.map((each) => row([scenario.name, each.library, ...watchCells(each)])));
   }
   print(["", ...head(leaseHead)]);
   for (const [index, scenario] of leaseScenarios.entries()) {
     if (!scenario.name.includes(flags.only)) continue;
     const results = await runLease(lab, libraries, scenario, `/lease-${index}/`);
-    all[scenario.name] = results;
+    leases[scenario.name] = results;
     print(results.map((each) => row([scenario.name, each.library, ...leaseCells(each)])));
   }
   if (flags.json !== undefined) {
-    const versions = { etcd: name, etcd3: ETCD3, node: process.version };
-    writeFileSync(flags.json, `${JSON.stringify({ versions, results: all }, undefined, 2)}\n`);
+    const figures = { ...conditions("compare", { etcd: name, etcd3: ETCD3 }), watches, leases };
+    writeFileSync(flags.json, `${JSON.stringify(figures, undefined, 2)}\n`);
   }
-  return 0;
+  const isRight =
+    Object.values(watches).flat().filter(isOurs).every(isTold) &&
+    Object.values(leases).flat().filter(isOurs).every(isThere);
+  return isRight ? 0 : 1;
+}
+
+function isOurs({ library }: { readonly library: string }): boolean {
+  return library === ours.name;
+}
+
+function isTold({ twice, wrongKeys, rightAfterMs }: WatchResult): boolean {
+  return twice === 0 && wrongKeys === 0 && rightAfterMs !== undefined;
+}
+
+function isThere({ needless, thereAfterMs }: LeaseResult): boolean {
+  return needless === 0 && thereAfterMs !== undefined;
 }
 
 const watchHead = ["a watch", "", "events", "lost", "twice", "wrong keys at the end", "right after"];

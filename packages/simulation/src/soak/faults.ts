@@ -1,5 +1,7 @@
 import { sleep } from "@sd/core";
 import { type EtcdProcess, eventually, type FaultProxy } from "@sd/testing";
+import { hitAccess } from "./hit-access.js";
+import { loseHistory } from "./lose-history.js";
 import type { Step } from "./plan.js";
 import type { Registrar } from "./registrar.js";
 import type { Scene } from "./scene.js";
@@ -28,6 +30,13 @@ export async function commit(scene: Scene, step: Step): Promise<void> {
     case "kill-all":
     case "freeze-all":
       return scene.oneByOne(() => hitCluster(scene, step));
+    case "revoke-permission":
+    case "rotate-certificates":
+    case "expired-certificate":
+      return scene.oneByOne(() => hitAccess(scene, step));
+    case "wipe-all":
+    case "restore-all":
+      return scene.oneByOne(() => loseHistory(scene, step));
     case "revoke-lease":
     case "delete-key":
     case "overwrite-key":
@@ -116,11 +125,11 @@ async function hitNetwork(scene: Scene, step: Step): Promise<void> {
         break;
       case "black-hole-down":
         proxy.blackhole("down");
-        scene.expectReplaced(proxy.endpoint, scene.ledger.halfOpen, forMs);
+        scene.expectReplaced(endpointOf(zone, proxy), scene.ledger.halfOpen, forMs);
         break;
       case "black-hole-both":
         proxy.blackhole("both");
-        scene.expectReplaced(proxy.endpoint, scene.ledger.halfOpen, forMs);
+        scene.expectReplaced(endpointOf(zone, proxy), scene.ledger.halfOpen, forMs);
         break;
       case "black-hole-all":
       case "black-hole-everywhere":
@@ -131,7 +140,7 @@ async function hitNetwork(scene: Scene, step: Step): Promise<void> {
         break;
       case "tarpit":
         proxy.tarpit();
-        scene.expectReplaced(proxy.endpoint, scene.ledger.tarpit, forMs);
+        scene.expectReplaced(endpointOf(zone, proxy), scene.ledger.tarpit, forMs);
         proxy.reset();
         break;
       case "cut-catch-up":
@@ -184,10 +193,14 @@ function proxiesOf(scene: Scene, zone: Zone, { kind, member, which }: Step): rea
   const endpoints = scene.followers
     .filter(({ party }) => party.zone === zone)
     .map(({ party }) => party.watchEndpoint);
-  const inUse = zone.proxies.filter(({ endpoint }) => endpoints.includes(endpoint));
+  const inUse = zone.proxies.filter((proxy) => endpoints.includes(endpointOf(zone, proxy)));
   return [
     (inUse[Math.floor(which * inUse.length)] ?? zone.proxies[member % zone.proxies.length]) as FaultProxy,
   ];
+}
+
+function endpointOf(zone: Zone, proxy: FaultProxy): string {
+  return zone.endpoints[zone.proxies.indexOf(proxy)] as string;
 }
 
 function nameOf(zone: Zone, proxy: FaultProxy): string {

@@ -1,8 +1,17 @@
-import { type ClientRequest, request } from "node:http";
+import { type ClientRequest, type IncomingMessage, request as requestPlain } from "node:http";
+import { type RequestOptions, request as requestSecure } from "node:https";
 import type { KeyValue, WatchEvent } from "@sd/core";
 
 /** A call takes no longer: a member that is frozen, or has no leader, is passed over. */
 const CALL_MS = 2_000;
+
+/** How etcd lets it in, if it wants to know. */
+export interface GatewayAccess {
+  readonly name: string;
+  readonly password: string;
+  /** In PEM: whom to trust. */
+  readonly ca: string;
+}
 
 /** One message of a watch, with the newest revision that it speaks of. */
 export type WatchMessage = { readonly events: readonly WatchEvent[] } | { readonly compacted: number };
@@ -14,10 +23,13 @@ export type WatchMessage = { readonly events: readonly WatchEvent[] } | { readon
  */
 export class Gateway {
   readonly #endpoints: readonly string[];
+  readonly #access: GatewayAccess | undefined;
   #next = 0;
+  #token: string | undefined;
 
-  constructor(endpoints: readonly string[]) {
+  constructor(endpoints: readonly string[], access?: GatewayAccess) {
     this.#endpoints = endpoints;
+    this.#access = access;
   }
 
   /** Asks one member after the other. @throws Error of the last one if none of them does it. */
@@ -25,7 +37,7 @@ export class Gateway {
     let last: unknown;
     for (const _ of this.#endpoints) {
       try {
-        return await post(this.#endpoint, path, body);
+        return await this.#post(this.#endpoint, path, body);
       } catch (error) {
         if (error instanceof Refusal) throw error;
         last = error;
@@ -37,7 +49,7 @@ export class Gateway {
 
   /** Whether every member answers a read that needs a leader. */
   async isWell(): Promise<boolean> {
-    const reads = this.#endpoints.map((endpoint) => post(endpoint, "kv/range", { key: base64("/") }));
+    const reads = this.#endpoints.map((endpoint) => this.#post(endpoint, "kv/range", { key: base64("/") }));
     return (await Promise.allSettled(reads)).every(({ status }) => status === "fulfilled");
   }
 
@@ -102,13 +114,28 @@ export class Gateway {
       sent.destroy();
       onEnd();
     };
-    const sent: ClientRequest = request(`${this.#endpoint}/v3/watch`, { method: "POST" }, (response) => {
+    const options = { method: "POST", ...this.#options() };
+    const sent: ClientRequest = open(`${this.#endpoint}/v3/watch`, options, (response) => {
+      if (response.statusCode !== 200) {
+        response.resume();
+        return void this.#authenticate()
+          .catch(() => {})
+          .then(end);
+      }
       let rest = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {
         const lines = (rest + chunk).split("\n");
         rest = lines.pop() ?? "";
-        for (const line of lines) if (!isOver && line !== "") onMessage(readMessage(JSON.parse(line)));
+        for (const line of lines) {
+          if (isOver || line === "") continue;
+          const message = readMessage(JSON.parse(line));
+          if (message) onMessage(message);
+          else
+            void this.#authenticate()
+              .catch(() => {})
+              .then(end);
+        }
       });
       response.on("close", end);
       response.on("error", end);
@@ -123,13 +150,51 @@ export class Gateway {
     };
   }
 
+  /** Once more with another token, if etcd does not take the one that it has. */
+  async #post(endpoint: string, path: string, body: object): Promise<Answer> {
+    try {
+      return await post(endpoint, path, body, this.#options());
+    } catch (error) {
+      if (!this.#access || !(error instanceof Refusal) || !error.isForToken) throw error;
+      await this.#authenticate(endpoint);
+      return post(endpoint, path, body, this.#options());
+    }
+  }
+
+  async #authenticate(endpoint = this.#endpoint): Promise<void> {
+    if (!this.#access) return;
+    const { name, password } = this.#access;
+    this.#token = undefined;
+    this.#token = (await post(endpoint, "auth/authenticate", { name, password }, this.#options())).token;
+  }
+
+  #options(): RequestOptions {
+    return {
+      ...(this.#access && { ca: this.#access.ca }),
+      ...(this.#token !== undefined && { headers: { authorization: this.#token } }),
+    };
+  }
+
   get #endpoint(): string {
     return this.#endpoints[this.#next % this.#endpoints.length] as string;
   }
 }
 
 /** etcd says no: another member would say the same. */
-class Refusal extends Error {}
+class Refusal extends Error {
+  /** It wants a token, or another one. */
+  get isForToken(): boolean {
+    return /invalid auth token|user name is empty|auth store is old/.test(this.message);
+  }
+}
+
+function open(
+  url: string,
+  options: RequestOptions,
+  onResponse: (response: IncomingMessage) => void,
+): ClientRequest {
+  return (url.startsWith("https:") ? requestSecure : requestPlain)(url, options, onResponse);
+}
 
 interface JsonKv {
   readonly key: string;
@@ -144,6 +209,7 @@ interface Answer {
   readonly header?: { readonly revision?: string };
   readonly kvs?: readonly JsonKv[];
   readonly ID?: string;
+  readonly token?: string;
   readonly leases?: readonly { readonly ID: string }[];
   readonly code?: number;
   readonly message?: string;
@@ -157,9 +223,10 @@ interface JsonMessage {
   };
 }
 
-function post(endpoint: string, path: string, body: object): Promise<Answer> {
+function post(endpoint: string, path: string, body: object, access: RequestOptions): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const sent = request(`${endpoint}/v3/${path}`, { method: "POST", timeout: CALL_MS }, (response) => {
+    const options = { method: "POST", timeout: CALL_MS, ...access };
+    const sent = open(`${endpoint}/v3/${path}`, options, (response) => {
       let text = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {
@@ -184,8 +251,12 @@ function isTrouble(text: string): boolean {
   return code === undefined || ["2", "4", "14"].includes(code);
 }
 
-function readMessage({ result = {} }: JsonMessage): WatchMessage {
-  if (result.canceled) return { compacted: Number(result.compact_revision ?? 0) };
+/** `undefined`: it is over, for want of a token. */
+function readMessage({ result }: JsonMessage): WatchMessage | undefined {
+  if (!result) return undefined;
+  if (result.canceled && result.compact_revision !== undefined)
+    return { compacted: Number(result.compact_revision) };
+  if (result.canceled) return undefined;
   return {
     events: (result.events ?? []).map(({ type, kv }) => ({
       type: type === "DELETE" ? "delete" : "put",

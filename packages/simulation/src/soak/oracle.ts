@@ -19,7 +19,7 @@ interface Waiting {
  * there. Nothing may be compacted beyond `revision`; its own past is compared with etcd's by `verify()`.
  */
 export class Oracle {
-  readonly life: Life;
+  #life: Life;
   readonly #gateway: Gateway;
   readonly #clock: Clock;
   readonly #record: Record;
@@ -30,14 +30,34 @@ export class Oracle {
   #heardAt = 0;
   #isClosed = false;
   count = 0;
+  /** Checks that could not be made: what they wait for was lost with its life, before the oracle heard of it. */
+  dropped = 0;
 
   constructor(gateway: Gateway, clock: Clock, record: Record, onEvent: (event: Recorded) => void) {
     this.#gateway = gateway;
     this.#clock = clock;
     this.#record = record;
     this.#onEvent = onEvent;
-    this.life = new Life(clock.now());
+    this.#life = new Life(clock.now());
     this.#open();
+  }
+
+  /** etcd's present history. */
+  get life(): Life {
+    return this.#life;
+  }
+
+  /**
+   * etcd, which is down, has another history from now on: that of a snapshot at revision `fork`, or none for 0.
+   *
+   * All that it has told has arrived by now, and what waits for more of the past waits in vain.
+   */
+  begin(fork: number): void {
+    this.dropped += this.#waiting.length;
+    this.#waiting = [];
+    this.#life = this.#life.branch(fork, this.#clock.now());
+    this.#watch?.[Symbol.dispose]();
+    this.#again();
   }
 
   /** The newest revision that it has heard of. */

@@ -22,13 +22,16 @@ describe("drawStorm()", () => {
     }
   });
 
-  it("draws every kind sooner or later", () => {
+  it.each([
+    [false, 38],
+    [true, 41],
+  ])("draws every kind sooner or later, secure %s: %d", (isSecure, count) => {
     const random = new SeededRandom(1);
     const kinds = new Set(
-      Array.from({ length: 200 }, () => drawStorm(random, LENGTH_MS))
+      Array.from({ length: 200 }, () => drawStorm(random, LENGTH_MS, isSecure))
         .flat()
         .map(({ kind }) => kind),
     );
-    expect(kinds.size).toBe(36);
+    expect(kinds.size).toBe(count);
   });
 });

@@ -32,14 +32,19 @@ const networkFaults = [
   "slice-all",
 ] as const;
 
-/** What ends a storm: all are cut off from etcd, or it is away, for up to three TTLs. */
+/** What ends a storm: all are cut off from etcd, or it is away, for up to four TTLs; or it has lost its history. */
 const finalFaults = [
   "kill-all",
   "freeze-all",
   "lose-majority",
   "black-hole-everywhere",
   "refuse-everywhere",
+  "wipe-all",
+  "restore-all",
 ] as const;
+
+/** What a secure soak has besides, one at a time and not beside faults of the cluster. */
+const accessFaults = ["revoke-permission", "rotate-certificates", "expired-certificate"] as const;
 
 /** What operators do. */
 const operatorFaults = ["revoke-lease", "delete-key", "overwrite-key", "burst", "bad-values"] as const;
@@ -51,6 +56,7 @@ export type FaultKind =
   | (typeof clusterFaults)[number]
   | (typeof networkFaults)[number]
   | (typeof finalFaults)[number]
+  | (typeof accessFaults)[number]
   | (typeof operatorFaults)[number]
   | (typeof processFaults)[number];
 
@@ -75,10 +81,10 @@ const MIN_HOLE_MS = 9_000;
 const MAX_CUT_MS = 22_000;
 const MAX_MAJORITY_MS = 6_000;
 const MIN_FINAL_MS = 3_000;
-const MAX_FINAL_MS = 24_000;
+const MAX_FINAL_MS = 32_000;
 
 /** The faults of one storm of `lengthMs`, all drawn beforehand. */
-export function drawStorm(random: SeededRandom, lengthMs: number): Step[] {
+export function drawStorm(random: SeededRandom, lengthMs: number, isSecure = false): Step[] {
   const steps: Step[] = [];
   let now = 0;
   let clusterFreeAt = 0;
@@ -90,6 +96,7 @@ export function drawStorm(random: SeededRandom, lengthMs: number): Step[] {
     const free = [...zoneFreeAt.keys()].filter((zone) => (zoneFreeAt[zone] ?? 0) <= now);
     const kinds: readonly FaultKind[][] = [
       ...(clusterFreeAt <= now ? [[...clusterFaults]] : []),
+      ...(clusterFreeAt <= now && isSecure ? [[...accessFaults]] : []),
       ...(free.length > 0 ? [[...networkFaults], [...networkFaults]] : []),
       [...operatorFaults],
       [...processFaults],
@@ -105,7 +112,7 @@ export function drawStorm(random: SeededRandom, lengthMs: number): Step[] {
       which: random.next(),
     };
     steps.push(step);
-    if (isOneOf(clusterFaults, kind)) clusterFreeAt = now + step.forMs + 4_000;
+    if (isOneOf([...clusterFaults, ...accessFaults], kind)) clusterFreeAt = now + step.forMs + 4_000;
     if (isOneOf(networkFaults, kind)) zoneFreeAt[step.zone] = now + step.forMs;
   }
 }

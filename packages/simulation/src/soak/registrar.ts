@@ -4,7 +4,7 @@ import type { Recorded } from "../history.js";
 import { RequestCheck } from "../request-check.js";
 import type { Ledger } from "./ledger.js";
 import type { Oracle } from "./oracle.js";
-import { Party } from "./party.js";
+import { type Credentials, Party } from "./party.js";
 import type { Zone } from "./site.js";
 
 export const TTL_SECONDS = 8;
@@ -15,6 +15,7 @@ export interface Wish {
   readonly service: string;
   readonly id: string;
   readonly address: string;
+  readonly isGuest: boolean;
 }
 
 /** A registration in a process of its own, and its claims checked against the oracle. */
@@ -34,7 +35,14 @@ export class Registrar {
   readonly #oracle: Oracle;
   readonly #ledger: Ledger;
 
-  constructor(name: string, zone: Zone, wish: Wish, oracle: Oracle, ledger: Ledger) {
+  constructor(
+    name: string,
+    zone: Zone,
+    wish: Wish,
+    credentials: Credentials,
+    oracle: Oracle,
+    ledger: Ledger,
+  ) {
     this.name = name;
     this.wish = wish;
     this.zone = zone;
@@ -42,14 +50,19 @@ export class Registrar {
     this.#oracle = oracle;
     this.#ledger = ledger;
     const check = new RequestCheck(name, ledger, (_, lease) => this.leases.add(lease));
-    this.party = new Party(zone, (request) => check.see(request));
-    const options = { ...wish, ttlSeconds: TTL_SECONDS, closeTimeoutMs: 3_000 };
+    this.party = new Party(zone, credentials, { now: () => ledger.now }, (request) => check.see(request));
+    const { service, id, address } = wish;
+    const options = { service, id, address, ttlSeconds: TTL_SECONDS, closeTimeoutMs: 3_000 };
     this.registration = startRegistration(this.party.client, options);
     this.registration.subscribe((state) => this.#enter(state));
   }
 
   get state(): RegistrationState {
     return this.registration.state;
+  }
+
+  get isGuest(): boolean {
+    return this.wish.isGuest;
   }
 
   get isWanted(): boolean {
@@ -87,7 +100,8 @@ export class Registrar {
 
   /** The oracle has heard of a put under one of our leases. */
   wrote({ kv, previous }: Recorded): void {
-    if (!previous) return;
+    // What it finds in a restored past, it may have given up since.
+    if (!previous || previous.modRevision <= this.#oracle.life.fork) return;
     if (this.leases.has(previous.lease)) {
       if (Buffer.compare(previous.value, kv.value) !== 0) return;
       this.#blame("R14 needless", `written anew at ${kv.modRevision}, and nothing had changed`);

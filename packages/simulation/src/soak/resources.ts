@@ -2,6 +2,8 @@ import process from "node:process";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
+const HOUR_MS = 3_600_000;
+
 /** What the process held at one time, while all was at rest. Bytes. */
 export interface Sample {
   readonly atMs: number;
@@ -9,18 +11,22 @@ export interface Sample {
   readonly heap: number;
   /** Outside of V8's heap, but known to it: buffers above all. */
   readonly external: number;
-  /** Sockets, pipes, timers and what else keeps Node busy. */
+  /** Sockets, pipes and what else keeps Node busy, but timers. */
   readonly handles: number;
+  readonly timers: number;
   readonly listeners: number;
 }
 
-/** Measures after a full garbage collection. */
+/** Measures after full garbage collections: the first one lets go of what has finalizers. */
 export function measure(atMs: number, collectGarbage: () => void): Sample {
   collectGarbage();
+  collectGarbage();
   const { rss, heapUsed, external } = process.memoryUsage();
-  const handles = process.getActiveResourcesInfo().length;
+  const resources = process.getActiveResourcesInfo();
+  const timers = resources.filter((each) => each === "Timeout" || each === "Immediate").length;
+  const handles = resources.length - timers;
   const listeners = process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0);
-  return { atMs, rss, heap: heapUsed, external, handles, listeners };
+  return { atMs, rss, heap: heapUsed, external, handles, timers, listeners };
 }
 
 /** V8's garbage collection, which Node only shows when asked to. */
@@ -29,9 +35,15 @@ export function garbageCollection(): () => void {
   return runInNewContext("gc") as () => void;
 }
 
-/** How fast something grows by its samples, an hour: the slope of the least squares; 0 for less than two. */
-export function hourly(samples: readonly Sample[], of: (sample: Sample) => number): number {
-  if (samples.length < 2) return 0;
+/** How fast something grows, an hour. */
+export interface Slope {
+  readonly perHour: number;
+  /** The standard error: by so much it is uncertain, as the samples scatter. */
+  readonly error: number;
+}
+
+/** The slope of the least squares; 0 for less than two samples, and not certain at all for less than three. */
+export function hourly(samples: readonly Sample[], of: (sample: Sample) => number): Slope {
   const mean = (values: readonly number[]): number =>
     values.reduce((sum, value) => sum + value, 0) / values.length;
   const atMean = mean(samples.map(({ atMs }) => atMs));
@@ -42,7 +54,12 @@ export function hourly(samples: readonly Sample[], of: (sample: Sample) => numbe
     above += (sample.atMs - atMean) * (of(sample) - ofMean);
     below += (sample.atMs - atMean) ** 2;
   }
-  return (above / below) * 3_600_000;
+  const slope = samples.length < 2 ? 0 : above / below;
+  let rest = 0;
+  for (const sample of samples) rest += (of(sample) - ofMean - slope * (sample.atMs - atMean)) ** 2;
+  const error =
+    samples.length < 3 ? Number.POSITIVE_INFINITY : Math.sqrt(rest / (samples.length - 2) / below);
+  return { perHour: slope * HOUR_MS, error: error * HOUR_MS };
 }
 
 /** By how much the last third of the samples is above the first third, by their medians. */

@@ -1,18 +1,21 @@
 import { type Clock, sleep } from "@sd/core";
 import { SeededRandom } from "@sd/testing";
 import type { Recorded } from "../history.js";
+import type { User } from "./access.js";
 import { Follower } from "./follower.js";
 import { Gateway } from "./gateway.js";
 import type { Latency } from "./latency.js";
 import type { Ledger } from "./ledger.js";
 import { Oracle } from "./oracle.js";
+import type { Credentials } from "./party.js";
 import { Registrar, type Wish } from "./registrar.js";
-import { type Site, ZONES, type Zone } from "./site.js";
+import { SERVICES, type Site, ZONES, type Zone } from "./site.js";
 import { Traffic } from "./traffic.js";
 
 const REGISTRARS = 50;
 const FOLLOWERS = 10;
-const SERVICES = ["soak-a", "soak-b"];
+/** Of ten registrars and of ten discoverers one is a guest. */
+const GUEST = 10;
 /** All of the prefixes begin so, and nothing else does. */
 export const ROOT = "/soak-";
 const SAMPLE_EVERY_MS = 250;
@@ -31,6 +34,8 @@ export class Scene {
   followers: Follower[] = [];
   /** Keys that an operator has touched in this storm. */
   readonly operated = new Set<string>();
+  /** Guests were refused what they asked for in this storm: they ask again, but not soon. */
+  hasRefused = false;
   /** Leases under which an operator has overwritten keys. */
   readonly foreign = new Set<bigint>();
   readonly random: SeededRandom;
@@ -38,8 +43,10 @@ export class Scene {
   /** Those that have ended, until their keys are known to be gone. */
   ended: Registrar[] = [];
   #cluster: Promise<void> = Promise.resolve();
-  /** While nothing may happen but what others write. */
-  isCalm = false;
+  /** Since the last fault that hit everybody began. */
+  cutAt = 0;
+  /** etcd has lost its history in this storm. */
+  hasNewLife = false;
   #count = 0;
   readonly #abort = new AbortController();
   readonly #sampling: Promise<void>;
@@ -49,15 +56,15 @@ export class Scene {
     this.clock = clock;
     this.ledger = ledger;
     this.random = new SeededRandom(seed);
-    this.gateway = new Gateway(site.cluster.endpoints);
-    this.oracle = new Oracle(new Gateway(site.cluster.endpoints), clock, ledger, (event) =>
-      this.#judge(event),
-    );
+    const gateway = (): Gateway => new Gateway(site.cluster.endpoints, site.access?.gateway);
+    this.gateway = gateway();
+    this.oracle = new Oracle(gateway(), clock, ledger, (event) => this.#judge(event));
     const chance = new SeededRandom(seed ^ 0x5eed);
     this.traffic = new Traffic(this.gateway, this.oracle, clock, chance, SERVICES);
     for (let index = 0; index < REGISTRARS; index += 1) {
       const service = SERVICES[index % SERVICES.length] as string;
-      const wish = { service, id: `r${index}`, address: `10.1.0.${index}:80` };
+      const isGuest = index % GUEST === GUEST - 1;
+      const wish = { service, id: `r${index}`, address: `10.1.0.${index}:80`, isGuest };
       this.register(this.#zone(index), wish);
     }
     for (let index = 0; index < FOLLOWERS; index += 1) this.#follow(index);
@@ -66,7 +73,8 @@ export class Scene {
 
   register(zone: Zone, wish: Wish): Registrar {
     this.#count += 1;
-    const registrar = new Registrar(`r${this.#count}`, zone, wish, this.oracle, this.ledger);
+    const credentials = this.#credentials(wish.isGuest ? "guest" : "registrar");
+    const registrar = new Registrar(`r${this.#count}`, zone, wish, credentials, this.oracle, this.ledger);
     this.registrars.push(registrar);
     return registrar;
   }
@@ -122,15 +130,28 @@ export class Scene {
     const service = SERVICES[index % SERVICES.length] as string;
     // Of both services half are looked at key by key.
     const isService = index % 4 < 2;
-    this.followers[index] = new Follower(
-      `d${this.#count}`,
-      this.#zone(Math.floor(index / 2)),
-      service,
-      isService,
-      this.oracle,
-      this.ledger,
-      () => this.isCalm,
-    );
+    const isGuest = index % GUEST === GUEST - 1;
+    const zone = this.#zone(Math.floor(index / 2));
+    const credentials = this.#credentials(isGuest ? "guest" : "discoverer");
+    const aim = { zone, service, isService, isGuest, credentials };
+    this.followers[index] = new Follower(`d${this.#count}`, aim, this.oracle, this.ledger);
+  }
+
+  #credentials(user: User): Credentials {
+    return this.site.access?.clientOptions(user) ?? {};
+  }
+
+  /** While nothing may happen but what others write. */
+  get isCalm(): boolean {
+    return this.ledger.phase === "calm";
+  }
+
+  /** etcd, which is down, will be back with its history up to `fork`, or none. */
+  loseHistory(fork: number): void {
+    this.oracle.begin(fork);
+    this.traffic.begin();
+    this.hasNewLife = true;
+    for (const each of this.followers) each.enterLife();
   }
 
   #judge(event: Recorded): void {
@@ -143,10 +164,16 @@ export class Scene {
     }
     const owner = previous && this.ownerOf(previous.lease);
     if (!owner || this.operated.has(key)) return;
+    if (this.ledger.now < owner.party.renewals.validUntil(previous.lease)) {
+      // A leader that was frozen, for one, ends leases that another one has renewed since.
+      this.ledger.endedEarly += 1;
+      this.ledger.note(owner.name, `etcd has ended its lease before its time, at ${kv.modRevision}`);
+      return;
+    }
     owner.expired(event);
     if (this.isCalm && owner.isWanted)
       this.ledger.blame(
-        "R3 foreign delete",
+        "R16 not renewed",
         owner.name,
         `${key} is gone at ${kv.modRevision}, while all was calm`,
       );

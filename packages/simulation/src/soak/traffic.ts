@@ -24,6 +24,7 @@ export class Traffic {
   #margin = 0;
   #rounds = 0;
   #holds = 0;
+  #pauses = 0;
   #written = 0;
 
   constructor(
@@ -39,7 +40,9 @@ export class Traffic {
     this.#random = random;
     this.#services = services;
     this.#runs = [
-      this.#every(WRITE_EVERY_MS, () => this.write()),
+      this.#every(WRITE_EVERY_MS, async () => {
+        if (this.#pauses === 0) await this.write();
+      }),
       this.#every(COMPACT_EVERY_MS, () => this.#compact()),
     ];
   }
@@ -65,6 +68,21 @@ export class Traffic {
         this.#holds -= 1;
       },
     };
+  }
+
+  /** Nothing is written until it is disposed, but what is on its way. */
+  hold(): Disposable {
+    this.#pauses += 1;
+    return {
+      [Symbol.dispose]: () => {
+        this.#pauses -= 1;
+      },
+    };
+  }
+
+  /** etcd has another history from now on. */
+  begin(): void {
+    this.#compacted = 0;
   }
 
   async close(): Promise<void> {

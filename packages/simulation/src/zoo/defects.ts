@@ -29,6 +29,7 @@ const holding = "register/src/holding.ts";
 const registration = "register/src/registration.ts";
 const instanceStore = "discover/src/instance-store.ts";
 const changeQueue = "discover/src/change.ts";
+const cacheLines = "discover/src/cache-lines.ts";
 
 /** The bug zoo. Who changes a line that is named here mends the patch: it fails until then. */
 export const defects: readonly Defect[] = [
@@ -342,6 +343,34 @@ export const defects: readonly Defect[] = [
         file: leases,
         find: "return (this.#random.nextId() || 1n) as LeaseId;",
         replace: "return -(this.#random.nextId() || 1n) as LeaseId;",
+      },
+    ],
+  },
+  {
+    name: "shows what is left of a damaged cache file",
+    breaks: ["D1", "D11"],
+    patches: [
+      {
+        file: cacheLines,
+        find: 'if (end < 0) throw damaged("it ends within a line");',
+        replace: "if (end < 0) return;",
+      },
+      {
+        file: cacheLines,
+        find: 'throw damaged("its checksum is not right");',
+        replace: "return;",
+      },
+    ],
+  },
+  {
+    name: "does not compare the first list with its cache file",
+    breaks: ["D1", "D2", "D8"],
+    patches: [
+      {
+        file: reflector,
+        find: "this.#history = { position: { revision, epoch: 1 }, clusterId, anchor: undefined };",
+        replace:
+          "if (revision < 0) this.#history = { position: { revision, epoch: 1 }, clusterId, anchor: undefined };",
       },
     ],
   },

@@ -1,8 +1,9 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { conditions } from "../conditions.js";
 import { positive, runCommand } from "../flags.js";
 import { defects } from "./defects.js";
 import { hunt, plant } from "./plant.js";
@@ -13,6 +14,7 @@ const help = `Usage: npm run bug-zoo [-- --seeds N] [--only TEXT] [--show]
 
   --seeds N    how many seeds it may take (default 300)
   --only TEXT  only the defects whose name holds this
+  --json FILE  writes the figures there, too
   --show       prints the shortest schedule that was found for each
 `;
 
@@ -22,6 +24,7 @@ async function main(): Promise<number> {
       seeds: { type: "string", default: "300" },
       only: { type: "string", default: "" },
       show: { type: "boolean", default: false },
+      json: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
@@ -37,6 +40,7 @@ async function main(): Promise<number> {
   const width = Math.max(...chosen.map(({ name }) => name.length));
   process.stdout.write(`${"defect".padEnd(width)}  breaks  seed  seeds   time\n`);
   let missed = 0;
+  const results: object[] = [];
   const folder = join(fileURLToPath(import.meta.url), "..", "zoo");
   await mkdir(folder, { recursive: true });
   for (const [index, defect] of chosen.entries()) {
@@ -60,8 +64,14 @@ async function main(): Promise<number> {
         ]
       : ["NOT FOUND", time];
     if (!caught) missed += 1;
+    const { name, breaks } = defect;
+    results.push({ name, breaks, caughtBy: caught?.invariant, seed: caught?.seed, seeds: caught?.seeds });
     process.stdout.write(`${defect.name.padEnd(width)}  ${found.join("  ")}\n`);
     if (flags.show && caught) process.stdout.write(`${caught.lines.join("\n")}\n`);
+  }
+  if (flags.json !== undefined) {
+    const figures = { ...conditions("bug-zoo", {}), found: chosen.length - missed, results };
+    await writeFile(flags.json, `${JSON.stringify(figures, undefined, 2)}\n`);
   }
   process.stdout.write(`\n${chosen.length - missed} of ${chosen.length} defects found\n`);
   return missed === 0 ? 0 : 1;

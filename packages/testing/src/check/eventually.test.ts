@@ -33,9 +33,9 @@ describe("eventually", () => {
 
   it("refuses limits that never come", async () => {
     const tried = eventually(() => false, { timeoutMs: Number.NaN });
-    await expect(tried).rejects.toThrow("timeoutMs must be a number from 0, got NaN");
+    await expect(tried).rejects.toThrow("timeoutMs must be a number from 0 to 2147483647, got NaN");
     await expect(eventually(() => {}, { everyMs: -1 })).rejects.toThrow(
-      "everyMs must be a number from 0, got -1",
+      "everyMs must be a number from 0 to 2147483647, got -1",
     );
   });
 });

@@ -1,4 +1,5 @@
 import { invalidArgument } from "@sd/core";
+import { requireWait } from "./arguments.js";
 
 /** Bounds of `eventually()`. */
 export interface EventuallyOptions {
@@ -21,10 +22,9 @@ export async function eventually<Result>(
   work: () => Result | Promise<Result>,
   { timeoutMs = 5_000, everyMs = 20 }: EventuallyOptions = {},
 ): Promise<Exclude<Result, false>> {
-  // A deadline that is no number never comes.
-  for (const [name, value] of Object.entries({ timeoutMs, everyMs })) {
-    if (!(value >= 0)) throw invalidArgument(name, "a number from 0", value);
-  }
+  if (typeof work !== "function") throw invalidArgument("work", "a function", work);
+  requireWait("timeoutMs", timeoutMs);
+  requireWait("everyMs", everyMs);
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const isLast = performance.now() >= deadline;

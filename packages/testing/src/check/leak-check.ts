@@ -1,4 +1,5 @@
 import { createHook } from "node:async_hooks";
+import { invalidArgument } from "@sd/core";
 
 /** What a leak looks like, by the names of Node's `async_hooks`. Unref'd timers are among them. */
 const KINDS: Readonly<Record<string, string>> = {
@@ -45,6 +46,9 @@ export interface LeakCheck extends Disposable {
  * they run one by one. It slows promises down while it runs; end it by `assertClean()` or by disposing it.
  */
 export function leakCheck({ ignore }: LeakCheckOptions = {}): LeakCheck {
+  // An error inside of the hook would end the process.
+  if (ignore !== undefined && !(ignore instanceof RegExp))
+    throw invalidArgument("ignore", "a RegExp", ignore);
   const resources = new Map<number, Resource>();
   let isOwn = false;
   const hook = createHook({

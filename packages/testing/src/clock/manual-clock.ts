@@ -1,5 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
-import { type Clock, invalidArgument, type Timer } from "@sd/core";
+import { type Clock, invalidArgument, requireMethods, type Timer } from "@sd/core";
+import { requireNumber } from "../check/arguments.js";
 
 interface Entry {
   readonly at: number;
@@ -31,7 +32,8 @@ export class ManualClock implements Clock {
 
   /** @throws SdError `SD_INVALID_ARGUMENT` for a delay that is no number: it would never be over. */
   setTimer(delayMs: number, fire: () => void): Timer {
-    if (Number.isNaN(delayMs)) throw invalidArgument("delayMs", "a number", delayMs);
+    if (typeof delayMs !== "number" || Number.isNaN(delayMs))
+      throw invalidArgument("delayMs", "a number", delayMs);
     const entry: Entry = { at: this.#now + Math.max(0, delayMs), fire };
     this.#timers.splice(this.#indexAfter(entry.at), 0, entry);
     return { [Symbol.dispose]: () => this.#remove(entry) };
@@ -50,12 +52,12 @@ export class ManualClock implements Clock {
   /**
    * Moves the time by `ms` and fires what falls due, timers that are made meanwhile included.
    *
-   * @throws SdError `SD_INVALID_ARGUMENT`
+   * @throws SdError `SD_INVALID_ARGUMENT` unless `ms` is a number from 0, and not infinite.
    * @throws what a timer throws; the time then stands at that timer. Also throws if it is already moving,
    *   or if a million timers fire, which means that one renews itself without delay.
    */
   async advance(ms: number): Promise<void> {
-    if (!Number.isFinite(ms) || ms < 0) throw invalidArgument("ms", "a number from 0", ms);
+    requireNumber("ms", ms);
     if (this.#moving) throw new Error("the clock is already moving: await the last advance() first");
     this.#moving = true;
     try {
@@ -91,6 +93,8 @@ export class ManualClock implements Clock {
    * @throws Error if that takes longer than `withinMs`. The time then stands at the last timer before.
    */
   async run<Result>(work: Promise<Result>, withinMs = 0): Promise<Result> {
+    requireMethods("work", work, ["then"], "a promise");
+    requireNumber("withinMs", withinMs);
     let isSettled = false;
     const settle = (): void => {
       isSettled = true;

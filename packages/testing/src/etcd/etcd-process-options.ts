@@ -1,4 +1,5 @@
-import { invalidArgument, requireOptions } from "@sd/core";
+import { invalidArgument, requireMethods, requireOptions } from "@sd/core";
+import { requireWait, requireWhole } from "../check/arguments.js";
 import type { EtcdTls } from "./tls-files.js";
 
 export interface EtcdProcessOptions {
@@ -17,18 +18,19 @@ export interface EtcdProcessOptions {
 /** @throws SdError `SD_INVALID_ARGUMENT` */
 export function checkOptions(options: EtcdProcessOptions): void {
   requireOptions("the options of an etcd", options);
-  const { args, port, startTimeoutMs } = options;
+  const { args, port, tls, startTimeoutMs } = options;
   if (args !== undefined && !(Array.isArray(args) && args.every((each) => typeof each === "string"))) {
     throw invalidArgument("args", "an array of strings", args);
   }
-  if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
-    throw invalidArgument("port", "a whole number from 1 to 65535, or left out for a free one", port);
+  if (port !== undefined) requireWhole("port", port, 1, 65_535);
+  if (tls !== undefined) {
+    requireOptions("tls", tls);
+    requireMethods("tls.authority", tls.authority, ["server", "client"], "a CertificateAuthority");
   }
   checkTimeout(startTimeoutMs);
 }
 
 /** @throws SdError `SD_INVALID_ARGUMENT` */
 export function checkTimeout(startTimeoutMs: number | undefined): void {
-  if (startTimeoutMs === undefined || startTimeoutMs >= 0) return;
-  throw invalidArgument("startTimeoutMs", "a number from 0", startTimeoutMs);
+  requireWait("startTimeoutMs", startTimeoutMs);
 }

@@ -71,6 +71,7 @@ export class EtcdProcess implements AsyncDisposable {
 
   /** @internal Makes a member of an `EtcdCluster`: it is down until `restart()`, which needs most of the others. */
   static async createMember(options: EtcdProcessOptions, given?: Membership): Promise<EtcdProcess> {
+    checkOptions(options);
     const binary = findEtcd(options.binary);
     const version = await etcdVersion(binary);
     const directory = await mkdtemp(join(tmpdir(), "sd-etcd-"));

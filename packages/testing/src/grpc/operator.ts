@@ -1,6 +1,7 @@
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { classify, EtcdFailure, failureError, type KeyValue, prefixRange } from "@sd/core";
 import { EMPTY, PLAIN_RANGE } from "../memory/api/kv.js";
+import { toBytes } from "../memory/keys.js";
 import { type Method, methods } from "./methods.js";
 
 /** What no call takes longer than. */
@@ -29,12 +30,12 @@ export class Operator {
   }
 
   async get(key: string): Promise<KeyValue | undefined> {
-    const { kvs } = await this.#call(methods.KV.range, { ...PLAIN_RANGE, key: Buffer.from(key) });
+    const { kvs } = await this.#call(methods.KV.range, { ...PLAIN_RANGE, key: toBytes(key) });
     return kvs[0];
   }
 
   async list(prefix: string): Promise<readonly KeyValue[]> {
-    const range = prefixRange(Buffer.from(prefix));
+    const range = prefixRange(toBytes(prefix));
     return (await this.#call(methods.KV.range, { ...PLAIN_RANGE, ...range })).kvs;
   }
 
@@ -45,14 +46,14 @@ export class Operator {
 
   /** @returns the revision */
   async put(key: string, value: string, lease: bigint): Promise<number> {
-    const put = { key: Buffer.from(key), value: Buffer.from(value), lease };
+    const put = { key: toBytes(key), value: toBytes(value), lease };
     const flags = { prevKv: false, ignoreValue: false, ignoreLease: false };
     return (await this.#call(methods.KV.put, { ...put, ...flags })).header.revision;
   }
 
   /** @returns the revision */
   async delete(key: string): Promise<number> {
-    const request = { key: Buffer.from(key), rangeEnd: EMPTY, prevKv: false };
+    const request = { key: toBytes(key), rangeEnd: EMPTY, prevKv: false };
     return (await this.#call(methods.KV.deleteRange, request)).header.revision;
   }
 

@@ -1,6 +1,7 @@
-import { createServer } from "node:net";
+import { createServer, isIPv4 } from "node:net";
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedHandleCall } from "@grpc/grpc-js";
 import { invalidArgument, requireOptions, SdError } from "@sd/core";
+import { requireWait, requireWhole } from "../check/arguments.js";
 import { type Door, hostOf, type MemoryEtcd } from "../memory/memory-etcd.js";
 import { handlers } from "./handlers.js";
 
@@ -45,13 +46,11 @@ export async function serveMemoryEtcd(
 ): Promise<MemoryEtcdServer> {
   requireOptions("the options of serveMemoryEtcd()", options);
   const { port = 0, host = "127.0.0.1", allowRemote = false, keepaliveMs = 60_000 } = options;
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw invalidArgument("port", "a whole number from 0 to 65535", port);
-  }
+  requireWhole("port", port, 0, 65_535);
+  requireWait("keepaliveMs", keepaliveMs, 1);
   if (!allowRemote && !isLoopback(host)) {
     throw invalidArgument("host", "an address of this machine alone, unless allowRemote is set", host);
   }
-  if (!(keepaliveMs >= 1)) throw invalidArgument("keepaliveMs", "a number of at least 1", keepaliveMs);
   const door = hostOf(memory);
   if (door.isClosed) throw new SdError("SD_CLOSED", "this MemoryEtcd is closed");
   await checkFree(host, port);
@@ -89,7 +88,7 @@ export async function serveMemoryEtcd(
 
 /** Whether only this machine can reach an address. */
 export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }
 
 /** Rejects with Node's words if the port is taken; grpc-js would write to stderr besides. */

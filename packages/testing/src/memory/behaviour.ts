@@ -1,3 +1,6 @@
+import { invalidArgument, requireOptions } from "@sd/core";
+import { requireOneOf } from "../check/arguments.js";
+
 /** How a version of etcd answers, and which of its known bugs it has. */
 export interface Behaviour {
   /** What `Status` says. */
@@ -71,3 +74,22 @@ export const behaviours = {
 
 /** The name of one of `behaviours`. */
 export type EtcdVersion = keyof typeof behaviours;
+
+const choices: { readonly [Name in keyof Behaviour]?: readonly unknown[] } = {
+  progress: ["at-once", "in-step", "reached"],
+  missingLeaseTtl: [0, -1],
+  auth: Object.keys(behaviours),
+};
+
+/** Refuses what is misspelt: it would change nothing. @throws SdError `SD_INVALID_ARGUMENT` */
+export function checkBehaviour(changes: Partial<Behaviour>): void {
+  requireOptions("behaviour", changes);
+  for (const [name, value] of Object.entries(changes)) {
+    if (!Object.hasOwn(etcd35, name)) {
+      throw invalidArgument("behaviour", `made of ${Object.keys(etcd35).join(", ")}`, name);
+    }
+    const isText = name === "version";
+    if (isText && typeof value !== "string") throw invalidArgument("behaviour.version", "a text", value);
+    if (!isText) requireOneOf(`behaviour.${name}`, value, choices[name as keyof Behaviour] ?? [true, false]);
+  }
+}

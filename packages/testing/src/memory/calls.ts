@@ -28,11 +28,17 @@ export interface Requests {
 /** A name of what clients do. */
 export type Verb = keyof Requests;
 
+/** All that etcd answers. */
+export const answerVerbs = ["range", "txn", "grant", "revoke", "authenticate", "renew"] as const;
+
+/** All that can be dropped. */
+export const requestVerbs = [...answerVerbs, "keepAlive", "watch"] as const;
+
 /** What can be dropped on its way to etcd. */
-export type RequestVerb = Exclude<Verb, "watchRequest" | "cancel">;
+export type RequestVerb = (typeof requestVerbs)[number];
 
 /** What etcd answers, and what can be lost on its way back. */
-export type AnswerVerb = Exclude<RequestVerb, "keepAlive" | "watch">;
+export type AnswerVerb = (typeof answerVerbs)[number];
 
 /** One entry of the log: what was asked, by which client, and when by the clock. */
 export interface Call<V extends Verb = Verb> {

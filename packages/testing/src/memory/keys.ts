@@ -1,3 +1,5 @@
+import { invalidArgument } from "@sd/core";
+
 /** A key as a string that sorts as its bytes do: one character for each byte. */
 export type KeyText = string;
 
@@ -17,8 +19,14 @@ export function keyBytes(text: KeyText): Uint8Array {
   return new Uint8Array(Buffer.from(text, "latin1"));
 }
 
-/** Bytes of a key or value as a test writes it: a string is encoded as UTF-8. The result is a copy. */
+/**
+ * Bytes of a key or value as a test writes it: a string is encoded as UTF-8. The result is a copy.
+ *
+ * @throws SdError `SD_INVALID_ARGUMENT` for anything else: of a number would become nothing at all.
+ */
 export function toBytes(text: string | Uint8Array): Uint8Array {
+  const isBytes = typeof text === "string" || text instanceof Uint8Array;
+  if (!isBytes) throw invalidArgument("a key or value", "a text or bytes", text);
   return typeof text === "string" ? new TextEncoder().encode(text) : Uint8Array.from(text);
 }
 

@@ -352,10 +352,10 @@ describe("a MemoryEtcd that was killed", () => {
 
 describe("the options of a MemoryEtcd", () => {
   it.each<[MemoryEtcdOptions, string]>([
-    [{ version: "3.6.0" as never }, 'version must be one of 3.4.23, 3.5.16, 3.5.30, got "3.6.0"'],
+    [{ version: "3.6.0" as never }, 'version must be 3.4.23 or 3.5.16 or 3.5.30, got "3.6.0"'],
     [{ minTtlSeconds: -1 }, "minTtlSeconds must be a number from 0, got -1"],
-    [{ catchUpDelayMs: Number.NaN }, "catchUpDelayMs must be a number from 0, got NaN"],
-    [{ progressIntervalMs: 0 }, "progressIntervalMs must be a number above 0, got 0"],
+    [{ catchUpDelayMs: Number.NaN }, "catchUpDelayMs must be a number from 0 to 2147483647, got NaN"],
+    [{ progressIntervalMs: 0 }, "progressIntervalMs must be a number from 1 to 2147483647, got 0"],
     [null as never, "the options of a MemoryEtcd must be an object, got null"],
   ])("%j are refused", (options, message) => {
     expect(() => new MemoryEtcd(options)).toThrow(message);

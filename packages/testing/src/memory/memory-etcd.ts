@@ -1,6 +1,7 @@
 import {
   type Clock,
   type EtcdTransport,
+  invalidArgument,
   type KeyValue,
   type LeaseId,
   type RangeRequest,
@@ -8,6 +9,7 @@ import {
   SdError,
   type WatchEvent,
 } from "@sd/core";
+import { requireWhole } from "../check/arguments.js";
 import { AlarmAction, AlarmType } from "./api/cluster.js";
 import { EMPTY, type RequestOp } from "./api/kv.js";
 import { MemoryAuth } from "./auth/memory-auth.js";
@@ -66,14 +68,19 @@ export let hostOf: (etcd: MemoryEtcd) => DoorHost;
  */
 export class MemoryEtcd {
   static {
-    hostOf = (etcd) => ({
-      isClosed: etcd.#closed !== undefined,
-      server: etcd.#server,
-      network: etcd.#network,
-      held: etcd.#held,
-      streams: etcd.#streams,
-      doors: etcd.#doors,
-    });
+    hostOf = (etcd) => {
+      if (typeof etcd !== "object" || etcd === null || !(#server in etcd)) {
+        throw invalidArgument("memory", "a MemoryEtcd of the same copy of @sd/testing", etcd);
+      }
+      return {
+        isClosed: etcd.#closed !== undefined,
+        server: etcd.#server,
+        network: etcd.#network,
+        held: etcd.#held,
+        streams: etcd.#streams,
+        doors: etcd.#doors,
+      };
+    };
   }
 
   readonly #server: MemoryServer;
@@ -214,6 +221,7 @@ export class MemoryEtcd {
 
   /** Forgets the history before `revision`. @throws SdError as etcd does. */
   compact(revision: number): void {
+    requireWhole("revision", revision);
     this.#server.store.compact(revision);
   }
 

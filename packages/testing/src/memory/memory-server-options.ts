@@ -1,5 +1,6 @@
-import { type Clock, invalidArgument, requireOptions } from "@sd/core";
-import { type Behaviour, behaviours, type EtcdVersion } from "./behaviour.js";
+import { type Clock, invalidArgument, requireMethods, requireOptions } from "@sd/core";
+import { requireNumber, requireOneOf, requireWait } from "../check/arguments.js";
+import { type Behaviour, behaviours, checkBehaviour, type EtcdVersion } from "./behaviour.js";
 import type { StoreOptions } from "./store.js";
 
 /** How an in-memory etcd differs from the default. */
@@ -23,18 +24,16 @@ export interface MemoryServerOptions extends StoreOptions {
 /** @throws SdError `SD_INVALID_ARGUMENT` */
 export function checkOptions(options: MemoryServerOptions): void {
   requireOptions("the options of a MemoryEtcd", options);
-  const { version, retainedChanges, minTtlSeconds, catchUpDelayMs, progressIntervalMs } = options;
-  if (version !== undefined && !Object.hasOwn(behaviours, version)) {
-    throw invalidArgument("version", `one of ${Object.keys(behaviours).join(", ")}`, version);
-  }
+  const { clock, version, behaviour, retainedChanges } = options;
+  if (clock !== undefined) requireMethods("clock", clock, ["now", "setTimer"]);
+  if (version !== undefined) requireOneOf("version", version, Object.keys(behaviours));
+  if (behaviour !== undefined) checkBehaviour(behaviour);
   if (retainedChanges !== undefined && !(Number.isSafeInteger(retainedChanges) && retainedChanges > 0)) {
     throw invalidArgument("retainedChanges", "a whole number of at least 1", retainedChanges);
   }
-  for (const [name, value] of Object.entries({ minTtlSeconds, catchUpDelayMs })) {
-    if (value !== undefined && !(value >= 0)) throw invalidArgument(name, "a number from 0", value);
-  }
+  const { minTtlSeconds, catchUpDelayMs, progressIntervalMs } = options;
+  if (minTtlSeconds !== undefined) requireNumber("minTtlSeconds", minTtlSeconds);
+  requireWait("catchUpDelayMs", catchUpDelayMs);
   // Without a pause it would tell the revision for ever.
-  if (progressIntervalMs !== undefined && !(progressIntervalMs > 0)) {
-    throw invalidArgument("progressIntervalMs", "a number above 0", progressIntervalMs);
-  }
+  requireWait("progressIntervalMs", progressIntervalMs, 1);
 }

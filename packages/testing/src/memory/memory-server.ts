@@ -8,7 +8,7 @@ import { AuthServer } from "./auth/auth-server.js";
 import { AuthStore } from "./auth/auth-store.js";
 import { type Client, Guard } from "./auth/guard.js";
 import { SimpleTokens } from "./auth/simple-tokens.js";
-import { type Behaviour, behaviours } from "./behaviour.js";
+import { type Behaviour, behaviours, checkBehaviour } from "./behaviour.js";
 import { checkDelete, checkPut, checkTxn } from "./check-txn.js";
 import { keyBytes, keyRange, keyText } from "./keys.js";
 import { Leases } from "./leases.js";
@@ -73,6 +73,7 @@ export class MemoryServer implements WatchHost {
 
   /** Changes it from now on. Stale reads see what is there now. */
   behave(changes: Partial<Behaviour>): void {
+    checkBehaviour(changes);
     if (changes.servesStaleReads && !this.#behaviour.servesStaleReads)
       this.#staleRevision = this.#store.revision;
     this.#behaviour = { ...this.#behaviour, ...changes };

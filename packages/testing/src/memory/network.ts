@@ -1,5 +1,6 @@
 import type { SdError } from "@sd/core";
-import type { AnswerVerb, RequestVerb } from "./calls.js";
+import { requireOneOf } from "../check/arguments.js";
+import { type AnswerVerb, answerVerbs, type RequestVerb, requestVerbs } from "./calls.js";
 import { transportError } from "./refusals.js";
 
 /** What breaks when the network does: a call that waits, or an open stream. */
@@ -52,10 +53,12 @@ export class Network {
   }
 
   dropNext(verb: RequestVerb): void {
+    requireOneOf("verb", verb, requestVerbs);
     this.#drops.set(verb, (this.#drops.get(verb) ?? 0) + 1);
   }
 
   loseNext(verb: AnswerVerb): void {
+    requireOneOf("verb", verb, answerVerbs);
     this.#losses.set(verb, (this.#losses.get(verb) ?? 0) + 1);
   }
 

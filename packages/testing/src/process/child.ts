@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { requireText, requireWait } from "../check/arguments.js";
 import { freezeProcess } from "./freeze.js";
 import { guardProcess } from "./guard.js";
 
@@ -44,6 +45,7 @@ export function startNode(
   args: readonly string[] = [],
   options: NodeOptions = {},
 ): NodeChild {
+  requireText("scriptPath", scriptPath);
   const { env = {}, cwd, nodeArgs = [] } = options;
   const child = spawn(process.execPath, [...nodeArgs, scriptPath, ...args], {
     env: { ...process.env, ...env },
@@ -102,6 +104,7 @@ export class NodeChild implements AsyncDisposable {
     wanted: string | RegExp | ((line: Line) => boolean),
     { timeoutMs = 10_000, from = 0 }: LineWait = {},
   ): Promise<Line> {
+    requireWait("timeoutMs", timeoutMs);
     const deadline = performance.now() + timeoutMs;
     for (let index = from; ; index += 1) {
       while (index >= this.#lines.length) {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import { invalidArgument, type Random, requireOptions } from "@sd/core";
+import { invalidArgument, type Random, requireListener, requireOptions } from "@sd/core";
+import { requireNumber, requireOneOf, requireWhole } from "../check/arguments.js";
 import { SeededRandom } from "../random/seeded-random.js";
 import { Conditions, type LaneFault } from "./conditions.js";
 import {
@@ -119,8 +120,7 @@ export class FaultProxy implements AsyncDisposable {
    * that carried the last of them. The receiver has time to read it. 0: resets at the next byte.
    */
   resetAfterBytes(bytes: number, direction: Direction = "down"): void {
-    if (!Number.isSafeInteger(bytes) || bytes < 0)
-      throw invalidArgument("bytes", "a whole number from 0", bytes);
+    requireWhole("bytes", bytes);
     checkDirection(direction, oneWay);
     this.#budget = { direction, bytes };
   }
@@ -154,7 +154,7 @@ export class FaultProxy implements AsyncDisposable {
    * 20 ms. After a pause 50 ms' worth may come at once.
    */
   limitBandwidth(bytesPerSecond: number, direction: Direction | "both" = "both"): void {
-    if (!(bytesPerSecond >= 1)) throw invalidArgument("bytesPerSecond", "at least 1", bytesPerSecond);
+    requireNumber("bytesPerSecond", bytesPerSecond, 1, Number.POSITIVE_INFINITY);
     this.#fault(direction, { bytesPerSecond });
   }
 
@@ -168,6 +168,7 @@ export class FaultProxy implements AsyncDisposable {
    * `ProxiedConnection.cutAt()`. Ends when the result is disposed.
    */
   onDownstream(listener: DownstreamListener): Disposable {
+    requireListener(listener);
     const entry = { call: listener };
     this.#listeners.add(entry);
     return { [Symbol.dispose]: () => void this.#listeners.delete(entry) };
@@ -234,10 +235,10 @@ function parseTarget(target: string): Target {
 const oneWay = ["up", "down"];
 
 function checkDirection(direction: string, allowed: readonly string[]): void {
-  if (!allowed.includes(direction)) throw invalidArgument("direction", allowed.join(" or "), direction);
+  requireOneOf("direction", direction, allowed);
 }
 
 function milliseconds(ms: number): number {
-  if (!(ms >= 0 && ms < 2 ** 31)) throw invalidArgument("ms", "a number from 0 to 2147483647", ms);
+  requireNumber("ms", ms, 0, 2 ** 31 - 1);
   return ms;
 }

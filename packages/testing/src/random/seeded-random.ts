@@ -1,4 +1,4 @@
-import type { Random } from "@sd/core";
+import { invalidArgument, type Random } from "@sd/core";
 
 /**
  * Chance that is the same for the same seed, on every machine and in every version of Node.
@@ -12,6 +12,8 @@ export class SeededRandom implements Random {
 
   /** @param seed an integer; its lower 32 bits count. */
   constructor(seed: number) {
+    // Of a text would become 0, so that all of them were one.
+    if (!Number.isInteger(seed)) throw invalidArgument("seed", "an integer", seed);
     this.seed = seed;
     let mix = seed | 0;
     const word = (): number => {
@@ -59,6 +61,7 @@ export class SeededRandom implements Random {
 
 /** Chance without chance: `next()` is always `value` (in [0, 1)); ids count up from 1. */
 export function fixedRandom(value: number): Random {
+  if (!(value >= 0 && value < 1)) throw invalidArgument("value", "a number from 0 to below 1", value);
   let lastId = 0n;
   return {
     next: () => value,

@@ -27,7 +27,13 @@ export interface StartEtcdOptions extends Pick<EtcdProcessOptions, "binary" | "a
  */
 export async function startEtcd(options: StartEtcdOptions = {}): Promise<TestEtcd> {
   requireOptions("the options of startEtcd()", options);
-  const { memory, real, binary, args, startTimeoutMs } = options;
+  const { memory, real, binary, args, startTimeoutMs, ...others } = options;
+  const [misplaced] = Object.keys(others);
+  if (misplaced !== undefined) {
+    const names = "memory, real, binary, args, startTimeoutMs (a version and bugs belong into memory)";
+    throw invalidArgument("the options of startEtcd()", `made of ${names}`, misplaced);
+  }
+  if (memory !== undefined) requireOptions("memory", memory);
   const given = Object.entries({ binary, args, startTimeoutMs }).filter(([, value]) => value !== undefined);
   const isReal = real ?? given.length > 0;
   if (isReal && memory !== undefined) {

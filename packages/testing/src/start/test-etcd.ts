@@ -1,4 +1,5 @@
 import { invalidArgument, type KeyValue } from "@sd/core";
+import { requireWhole } from "../check/arguments.js";
 import type { EtcdProcess } from "../etcd/etcd-process.js";
 import { Operator } from "../grpc/operator.js";
 import type { MemoryEtcd } from "../memory/memory-etcd.js";
@@ -80,6 +81,7 @@ export class TestEtcd implements AsyncDisposable {
 
   /** Writes a key, without a lease unless `ttlSeconds` are given. Returns the revision. */
   async put(key: string, value: string, { ttlSeconds }: PutOptions = {}): Promise<number> {
+    if (ttlSeconds !== undefined) requireWhole("ttlSeconds", ttlSeconds, 1);
     const lease = ttlSeconds === undefined ? 0n : await this.#operator.grant(ttlSeconds);
     return this.#operator.put(key, value, lease);
   }
@@ -97,11 +99,15 @@ export class TestEtcd implements AsyncDisposable {
    * @throws SdError `SD_INVALID_ARGUMENT` if there is no such key, or it has no lease.
    */
   async expireLease(lease: bigint | string): Promise<void> {
+    if (typeof lease !== "string" && typeof lease !== "bigint") {
+      throw invalidArgument("lease", "a key or the id of a lease, a bigint", lease);
+    }
     await this.#operator.revoke(typeof lease === "string" ? await this.#leaseOf(lease) : lease);
   }
 
   /** Forgets the history before `revision`; default: all of it. */
   async compact(revision?: number): Promise<void> {
+    if (revision !== undefined) requireWhole("revision", revision);
     await this.#operator.compact(revision ?? (await this.revision()));
   }
 

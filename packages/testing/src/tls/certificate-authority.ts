@@ -1,5 +1,7 @@
 import { webcrypto } from "node:crypto";
 import { isIP } from "node:net";
+import { invalidArgument, requireOptions } from "@sd/core";
+import { requireText } from "../check/arguments.js";
 import { subjectCertificate } from "./subject-certificate.js";
 
 /** A certificate and its private key, both in PEM. */
@@ -49,6 +51,7 @@ export class CertificateAuthority {
 
   /** Makes an authority that is good for a day. */
   static async create(name = "authority for tests"): Promise<CertificateAuthority> {
+    requireText("name", name);
     const keys = await newKeys();
     const subject = { name, publicKey: keys.publicKey, names: [], isAuthority: true, ...validity({}) };
     return new CertificateAuthority(name, keys, await subjectCertificate(subject, { name, keys }));
@@ -59,13 +62,18 @@ export class CertificateAuthority {
     names = ["localhost", "127.0.0.1"],
     ...options
   }: ServerCertificateOptions = {}): Promise<Certificate> {
+    if (!Array.isArray(names)) throw invalidArgument("names", "a list of host names and addresses", names);
+    for (const name of names) requireText("each of names", name);
     const [first] = names;
     if (first === undefined) throw new Error("names must hold at least one host name or address, got none");
     return this.#sign(first, names, options);
   }
 
   /** Signs the certificate of a client. */
-  async client({ user, ...options }: ClientCertificateOptions): Promise<Certificate> {
+  async client(options: ClientCertificateOptions): Promise<Certificate> {
+    requireOptions("the options of client()", options);
+    const { user } = options;
+    requireText("user", user);
     if (user === "") throw new Error("user must not be empty: it is the common name of the certificate");
     return this.#sign(user, [], options);
   }
@@ -84,6 +92,10 @@ async function newKeys(): Promise<webcrypto.CryptoKeyPair> {
 }
 
 function validity({ notBefore, notAfter }: CertificateOptions): Required<CertificateOptions> {
+  for (const [name, date] of Object.entries({ notBefore, notAfter })) {
+    const isGood = date === undefined || (date instanceof Date && !Number.isNaN(date.getTime()));
+    if (!isGood) throw invalidArgument(name, "a valid Date", String(date));
+  }
   const until = notAfter ?? new Date(Date.now() + 24 * HOUR_MS);
   const from = notBefore ?? new Date(Math.min(Date.now(), until.getTime()) - HOUR_MS);
   if (!(from < until)) {

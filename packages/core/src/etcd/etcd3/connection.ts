@@ -58,6 +58,11 @@ export class Connection {
     );
   }
 
+  /** Whether the peer has begun to answer: while connecting, the only sign that it does not just accept. */
+  get hasHeard(): boolean {
+    return this.#sockets.hasHeard;
+  }
+
   get client(): Client {
     if (!this.#client) throw networkError("not connected", this.endpoint);
     return this.#client;

@@ -14,7 +14,7 @@ export type LaneName = (typeof laneNames)[number];
 
 type LaneState =
   | { readonly status: "idle" }
-  | { readonly status: "connecting"; readonly dial: Dial; readonly opened: Promise<Connection> }
+  | { readonly status: "connecting"; readonly dial: Dial<Connection>; readonly opened: Promise<Connection> }
   | { readonly status: "ready"; readonly connection: Connection }
   | { readonly status: "closed" };
 
@@ -25,6 +25,8 @@ export class Lane {
   readonly #settings: Settings;
   readonly #onLost: (connection: Connection) => void;
   #state: LaneState = { status: "idle" };
+  /** As the last connection measured it. */
+  #roundTripMs: number | undefined;
 
   /** @param onLost called when a connection ends that had been ready. */
   constructor(
@@ -62,7 +64,8 @@ export class Lane {
       case "closed":
         throw closedError();
       case "idle": {
-        const dial = new Dial(this.#settings, this.#address.endpoint, () => this.#connection());
+        const { endpoint } = this.#address;
+        const dial = new Dial(this.#settings, endpoint, () => this.#connection(), this.#roundTripMs);
         const opened = this.#open(dial);
         this.#state = { status: "connecting", dial, opened };
         return opened;
@@ -80,7 +83,7 @@ export class Lane {
   async close(): Promise<void> {
     const state = this.#state;
     this.#state = { status: "closed" };
-    if (state.status === "connecting") await state.dial.close(this.#address.endpoint);
+    if (state.status === "connecting") await state.dial.close();
     if (state.status === "ready") await state.connection.close();
   }
 
@@ -88,7 +91,7 @@ export class Lane {
     return new Connection(this.#address, this.#settings, (over) => this.#leave(over));
   }
 
-  async #open(dial: Dial): Promise<Connection> {
+  async #open(dial: Dial<Connection>): Promise<Connection> {
     const { clock } = this.#settings;
     const { endpoint } = this.#address;
     const start = clock.now();
@@ -110,6 +113,7 @@ export class Lane {
     const state = this.#state;
     if (state.status !== "ready" || state.connection !== connection) return;
     this.#state = { status: "idle" };
+    this.#roundTripMs = connection.roundTripMs;
     publish("sd:connection:closed", () => ({ endpoint: this.#address.endpoint, lane: this.#name }));
     this.#onLost(connection);
   }

@@ -34,8 +34,9 @@ export interface Etcd3TransportOptions {
   readonly clock?: Clock | undefined;
   readonly random?: Random | undefined;
   /**
-   * For TCP, TLS and HTTP/2 together. Default 10000. After a third of it another attempt begins beside the
-   * first, and other members are asked after 250 ms.
+   * For TCP, TLS and HTTP/2 together. Default 10000; three times as long for a peer that has begun to answer.
+   * After a third of it, or 1.5 s if the member was near, another attempt begins beside the first, and other
+   * members are asked after 250 ms.
    */
   readonly connectTimeoutMs?: number | undefined;
   /** For calls that set none, from when they are sent. Default 5000, and the round trip as measured. */

@@ -61,6 +61,11 @@ export class Sockets {
     this.#leave();
   }
 
+  /** Whether the peer of any of them has sent a byte. */
+  get hasHeard(): boolean {
+    return [...this.#open].some(({ bytesRead }) => bytesRead > 0);
+  }
+
   add(socket: Socket): void {
     if (this.#isComplete) return;
     this.#open.add(socket);

@@ -1,4 +1,5 @@
 import { prefixRange } from "@sd/core";
+import { requireOneOf } from "../../check/arguments.js";
 import { type Permission, PermissionType } from "../api/auth.js";
 import { EMPTY } from "../api/kv.js";
 import { toBytes } from "../keys.js";
@@ -111,6 +112,7 @@ export class MemoryAuth {
 }
 
 function permissionOf({ access, ...range }: Allowance): Permission {
+  requireOneOf("access", access, Object.keys(PermissionType));
   const permType = PermissionType[access];
   if ("key" in range) return { permType, key: toBytes(range.key), rangeEnd: EMPTY };
   const { key, rangeEnd = EMPTY } = prefixRange(toBytes(range.prefix));

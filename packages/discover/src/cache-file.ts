@@ -1,0 +1,94 @@
+import { constants, type Stats } from "node:fs";
+import { open, rename, rm, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { calendarMs, SdError } from "@sd/core";
+
+/** Where a cache is kept: a file. Another one is for tests, which need a calendar and no disk. */
+export interface CacheStorage {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** What was written last; `undefined` if nothing was. @throws if it is larger than `maxBytes`. */
+  read(maxBytes: number): Promise<Uint8Array | undefined>;
+  /** Replaces all at once or not at all, whenever the process or the machine ends. One after the other. */
+  write(chunks: Iterable<Uint8Array>): Promise<void>;
+}
+
+/** Not on Windows, where these are `undefined`. A link may lead anywhere, and a pipe would be waited for. */
+const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+/** Others may write. */
+const FOREIGN_WRITE = 0o022;
+
+let storages = 0;
+
+/**
+ * A file of a cache.
+ *
+ * It is written beside its place, brought to the disk and renamed, with the mode 0600. It is read only if it is a
+ * regular file that belongs to this user or to root and that nobody else may write.
+ */
+export function cacheFileAt(path: string): CacheStorage {
+  storages += 1;
+  const beside = `${path}.${process.pid}-${storages}.tmp`;
+  return {
+    now: calendarMs,
+    read: (maxBytes) => read(path, maxBytes),
+    write: (chunks) => write(path, beside, chunks),
+  };
+}
+
+async function read(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
+  const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+    return undefined;
+  });
+  if (!file) return undefined;
+  try {
+    check(await file.stat(), maxBytes);
+    return await file.readFile();
+  } finally {
+    await file.close();
+  }
+}
+
+function check(stats: Stats, maxBytes: number): void {
+  const why = objection(stats, maxBytes);
+  if (why !== undefined) throw new SdError("SD_PERMISSION", `the cache file cannot be used: ${why}`);
+}
+
+function objection(stats: Stats, maxBytes: number): string | undefined {
+  if (!stats.isFile()) return "it is no regular file";
+  if (stats.size > maxBytes) return `it has ${stats.size} bytes, and at most ${maxBytes} are read`;
+  const uid = process.getuid?.();
+  if (uid === undefined) return undefined;
+  if (stats.uid !== uid && stats.uid !== 0) return `it belongs to the user ${stats.uid}`;
+  return (stats.mode & FOREIGN_WRITE) === 0 ? undefined : "others may write it: chmod go-w";
+}
+
+async function write(path: string, beside: string, chunks: Iterable<Uint8Array>): Promise<void> {
+  // What a process of the same number has left.
+  await rm(beside, { force: true });
+  try {
+    const file = await open(beside, "wx", 0o600);
+    try {
+      await writeFile(file, chunks);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(beside, path);
+  } catch (error) {
+    await rm(beside, { force: true }).catch(() => {});
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+}
+
+/** So that the name lasts, too. Not every system can; the file is whole all the same. */
+async function syncDirectory(path: string): Promise<void> {
+  try {
+    const directory = await open(path, O_RDONLY);
+    await directory.sync().finally(() => directory.close());
+  } catch {
+    // As above.
+  }
+}

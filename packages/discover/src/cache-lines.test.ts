@@ -1,0 +1,65 @@
+import type { KeyValue } from "@sd/core";
+import { describe, expect, it } from "vitest";
+import { decodeHeader, decodeKeys, encodeCache, lineOf, mostBytes } from "./cache-lines.js";
+
+const limits = { maxKeys: 200_000, maxBytes: 256 * 1024 * 1024 };
+const prefix = "/wäb/";
+const kvOf = (key: Uint8Array | string, value: Uint8Array | string = "h:1"): KeyValue => ({
+  ...{ key: Buffer.from(key as string), value: Buffer.from(value as string), lease: 7n },
+  ...{ createRevision: 2, modRevision: 3, version: 2 },
+});
+
+function write(kvs: readonly KeyValue[]): Buffer {
+  const header = { prefix, clusterId: 2n ** 64n - 1n, revision: 9, at: 1_767_225_600_000 };
+  return Buffer.concat([...encodeCache(header, kvs.map(lineOf))]);
+}
+
+async function read(bytes: Uint8Array): Promise<KeyValue[]> {
+  const kvs: KeyValue[] = [];
+  await decodeKeys(bytes, decodeHeader(bytes, prefix), { limits, take: (slice) => void kvs.push(...slice) });
+  return kvs;
+}
+
+describe("The lines of a cache file", () => {
+  it("keep every byte of keys and values, and every number", async () => {
+    const all = Uint8Array.from({ length: 256 }, (_, byte) => byte);
+    const kvs = [
+      kvOf(Buffer.concat([Buffer.from(prefix), all]), all),
+      { ...kvOf(`${prefix}a`, ""), lease: -(2n ** 63n), createRevision: 9, modRevision: 9 },
+      kvOf(`${prefix}\u{1f600}"\\`, "\u2028\r\n"),
+    ];
+    const bytes = write(kvs);
+    expect(await read(bytes)).toEqual(kvs);
+    expect(decodeHeader(bytes, prefix)).toEqual({
+      ...{ prefix, clusterId: 2n ** 64n - 1n, revision: 9, at: 1_767_225_600_000, keys: 3 },
+    });
+  });
+
+  it("keep nothing, too", async () => {
+    expect(await read(write([]))).toEqual([]);
+  });
+
+  it("are no more bytes than are read, unless values are unusual", () => {
+    const value = JSON.stringify({ address: "10.0.0.1:80", metadata: { a: '"', b: "\\" } });
+    const kvs = Array.from({ length: 1_000 }, (_, index) => kvOf(`${prefix}${index}`, value));
+    const maxBytes = kvs.reduce((sum, { key, value }) => sum + key.length + value.length, 0);
+    expect(write(kvs).length).toBeLessThan(mostBytes({ maxKeys: 1_000, maxBytes }));
+  });
+
+  it("come in chunks, and are read in slices: the event loop goes round between", async () => {
+    const kvs = Array.from({ length: 20_000 }, (_, index) => kvOf(`${prefix}${index}`));
+    const bytes = write(kvs);
+    const chunks = [...encodeCache({ prefix, clusterId: 1n, revision: 9, at: 1 }, kvs.map(lineOf))];
+    expect(Math.max(...chunks.map(({ length }) => length))).toBeLessThan(40_000);
+    let rounds = 0;
+    let isOver = false;
+    const count = (): void => {
+      rounds += 1;
+      if (!isOver) setImmediate(count);
+    };
+    setImmediate(count);
+    expect(await read(bytes)).toHaveLength(20_000);
+    isOver = true;
+    expect(rounds).toBeGreaterThanOrEqual(39);
+  });
+});

@@ -1,0 +1,93 @@
+import type { Latency } from "./latency.js";
+
+/** One promise with a number: a run that misses it fails. */
+export interface Gate {
+  readonly name: string;
+  readonly value: number;
+  readonly limit: string;
+  readonly isKept: boolean;
+}
+
+type Times = Latency["figures"];
+
+/** What gates look at. */
+interface Measured {
+  readonly minutes: number;
+  readonly eventsChecked: number;
+  readonly lost: number;
+  readonly duplicated: number;
+  readonly reordered: number;
+  readonly split: number;
+  readonly wrongStates: number;
+  readonly emptyFlaps: number;
+  readonly foreignDeletes: number;
+  readonly foreignWrites: number;
+  readonly needlessWrites: number;
+  readonly orphans: number;
+  readonly broken: Readonly<Record<string, number>>;
+  readonly back: Readonly<Record<"short" | "middle" | "long", Times>>;
+  readonly converged: Times;
+  readonly halfOpenReplaced: Times;
+  readonly tarpitLeft: Times;
+  readonly delay: Readonly<Record<"calm" | "heal", Times>>;
+  readonly memory: Readonly<Record<"rss", { readonly perHour: number; readonly error: number | undefined }>>;
+}
+
+/** What 30 minutes must check; less time, less. */
+const EVENTS_A_MINUTE = 200_000 / 30;
+const SLOPE_MIB = 1;
+/** A slope of a shorter time says nothing: what Node and malloc keep goes up and down by megabytes. */
+const SLOPE_MINUTES = 20;
+/** A percentile of fewer is only their maximum. */
+const MIN_COUNT = 20;
+
+/** Those that a run of this length can speak of. Published limits, in milliseconds but for counts. */
+export function gates(all: Measured): Gate[] {
+  const none = (name: string, value: number): Gate => ({ name, value, limit: "0", isKept: value === 0 });
+  const p99 = (name: string, times: Times, limitMs: number): Gate[] =>
+    times === undefined || times.count < MIN_COUNT
+      ? []
+      : [{ name, value: times.p99, limit: `at most ${limitMs}`, isKept: times.p99 <= limitMs }];
+  const events = Math.round(EVENTS_A_MINUTE * all.minutes);
+  const { perHour, error } = all.memory.rss;
+  return [
+    {
+      name: "events checked",
+      value: all.eventsChecked,
+      limit: `at least ${events}`,
+      isKept: all.eventsChecked >= events,
+    },
+    none("events lost", all.lost),
+    none("events duplicated", all.duplicated),
+    none("events reordered", all.reordered),
+    none("revisions split", all.split),
+    none("wrong states", all.wrongStates),
+    none("empty flaps", all.emptyFlaps),
+    none("foreign deletes and writes", all.foreignDeletes + all.foreignWrites),
+    none("needless writes", all.needlessWrites),
+    none("orphan keys", all.orphans),
+    none(
+      "promises broken in all",
+      Object.values(all.broken).reduce((sum, count) => sum + count, 0),
+    ),
+    ...p99("change seen while calm, p99 ms", all.delay.calm, 50),
+    ...p99("change seen after heal, p99 ms", all.delay.heal, 6_000),
+    ...p99("registered after up to 1 TTL, p99 ms", all.back.short, 6_000),
+    ...p99("registered after 1 to 3 TTLs, p99 ms", all.back.middle, 6_000),
+    ...p99("registered after longer, p99 ms", all.back.long, 6_000),
+    ...p99("right again after heal, p99 ms", all.converged, 6_000),
+    ...p99("half-open link replaced, p99 ms", all.halfOpenReplaced, 8_000),
+    ...p99("tarpit left, p99 ms", all.tarpitLeft, 5_000),
+    // What the samples' scatter explains is no growth.
+    ...(error === undefined || all.minutes < SLOPE_MINUTES
+      ? []
+      : [
+          {
+            name: "RSS slope, MiB an hour, less two standard errors",
+            value: Math.round((perHour - 2 * error) * 100) / 100,
+            limit: `below ${SLOPE_MIB}`,
+            isKept: perHour - 2 * error < SLOPE_MIB,
+          },
+        ]),
+  ];
+}
