@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { type ClientFixture, type ClientFixtureOptions, openClient } from "../../test/client-fixture.js";
 import { settled } from "../../test/observe.js";
 import { failure, header, ScriptedTransport } from "../../test/scripted-transport.js";
+import type { LeaseId } from "../etcd/types.js";
 import { sleep } from "../kit/clock.js";
 import type { Lease } from "./lease.js";
 import { Leases } from "./leases.js";
@@ -335,6 +336,25 @@ describe("KeepaliveHub", () => {
     const state = recovery.value?.state ?? { status: "lost" };
     expect(state.status).toBe("lost");
     expect(stream.canceled).toBe(undefined);
+    await leases.close();
+  });
+
+  it("does not ask the same again of an etcd that is behind, and answers others meanwhile", async () => {
+    const clock = new ManualClock();
+    const transport = new ScriptedTransport();
+    const queue: LeaseId[] = [];
+    transport.encode = (request) => void ("id" in request && queue.push(request.id));
+    const leases = new Leases(transport, clock, new SeededRandom(1));
+    const all = await Promise.all(Array.from({ length: 15 }, () => leases.grant({ ttlSeconds: 15 })));
+    // Two and a half renewals a second, where three are due.
+    for (let answers = 0; answers < 1_000; answers += 1) {
+      await clock.advance(400);
+      const id = queue.shift();
+      if (id !== undefined) transport.keepAliveStream.say({ header: header(1), id, ttlSeconds: 15 });
+      expect(queue.length).toBeLessThanOrEqual(all.length);
+    }
+    expect(all.map(({ state }) => state.status)).toEqual(all.map(() => "active"));
+    expect(transport.keepAliveStreams).toHaveLength(1);
     await leases.close();
   });
 

@@ -8,7 +8,7 @@ import { SdError } from "../kit/errors.js";
 import { Listeners } from "../kit/machine.js";
 import { type Random, uniform } from "../kit/random.js";
 import { Schedule } from "../kit/schedule.js";
-import type { Lease } from "./lease.js";
+import type { Asked, Lease } from "./lease.js";
 
 /** How long a member may keep us waiting for an answer, besides the round trip, if the TTL allows it. */
 const MAX_ANSWER_MS = 3_000;
@@ -56,11 +56,14 @@ export class KeepaliveHub {
   /** For each lease the next thing to look at: its renewal, the answer to it, or its deadline. */
   readonly #schedule: Schedule<Lease>;
   /**
-   * When the requests without an answer were sent on this stream, oldest first. By id, as an answer may
-   * find another `Lease` than the one that asked. An empty entry stays as long as its
-   * lease: a map is slow where ten thousand come and go.
+   * The requests without an answer on this stream, oldest first. By id, as an answer may find another `Lease`
+   * than the one that asked. An empty entry stays as long as its lease: a map is slow where ten thousand come
+   * and go.
    */
-  readonly #unanswered = new Map<LeaseId, number[]>();
+  readonly #unanswered = new Map<LeaseId, Asked[]>();
+  /** How many requests were sent on this stream, and how many of them etcd has come to, at least. */
+  #sent = 0;
+  #answeredUpTo = 0;
   /** Why renewals are not answered; `undefined` while they are. */
   interruption: unknown;
   /** Hears why, at each new try. */
@@ -160,9 +163,11 @@ export class KeepaliveHub {
 
   #forgetRequests(): void {
     this.#unanswered.clear();
+    this.#sent = 0;
+    this.#answeredUpTo = 0;
     for (const lease of [...this.#leases.values()]) {
-      if (lease.askedAt === undefined) continue;
-      lease.askedAt = undefined;
+      if (lease.asked === undefined) continue;
+      lease.asked = undefined;
       lease.renewAt = this.#clock.now();
       this.#plan(lease);
     }
@@ -176,16 +181,20 @@ export class KeepaliveHub {
       lease.lose("overdue");
       return;
     }
-    if (lease.askedAt !== undefined && now >= this.#answerDueAt(lease, lease.askedAt)) {
-      if (this.#lastAnswerAt < lease.askedAt) {
+    if (lease.asked !== undefined && now >= this.#answerDueAt(lease, lease.asked)) {
+      if (this.#lastAnswerAt < lease.asked.at) {
         this.#loop.leave(new SdError("SD_UNAVAILABLE", "etcd does not answer renewals"), true);
         return;
       }
-      // Others are answered: ours may be far behind, or lost in a proxy.
-      lease.askedAt = undefined;
+      // Lost in a proxy, or taken for the answer to an earlier one that was.
+      lease.asked = undefined;
       lease.renewAt = now;
     }
-    if (this.#loop.isOpen && lease.renewAt <= now + SLACK_MS) this.#ask(lease, now);
+    if (this.#loop.isOpen && lease.renewAt <= now + SLACK_MS) {
+      if (lease.asked !== undefined && this.#isBehind(lease, lease.asked)) {
+        lease.renewAt = this.#answerDueAt(lease, lease.asked);
+      } else this.#ask(lease, now);
+    }
     this.#plan(lease);
   }
 
@@ -199,8 +208,10 @@ export class KeepaliveHub {
       this.#loop.leave(new SdError("SD_UNAVAILABLE", "etcd does not answer the renewals of a lease"), true);
       return;
     }
-    unanswered.push(now);
-    lease.askedAt ??= now;
+    this.#sent += 1;
+    const asked: Asked = { at: now, number: this.#sent };
+    unanswered.push(asked);
+    lease.asked ??= asked;
     lease.renewAt = now + thirdOf(lease) * uniform(this.#random, 0.9, 1.1);
     this.#loop.send({ id: lease.id });
   }
@@ -212,7 +223,7 @@ export class KeepaliveHub {
   #plan(lease: Lease): void {
     let dueAt = deadlineOf(lease);
     if (this.#loop.isOpen) dueAt = Math.min(dueAt, lease.renewAt);
-    if (lease.askedAt !== undefined) dueAt = Math.min(dueAt, this.#answerDueAt(lease, lease.askedAt));
+    if (lease.asked !== undefined) dueAt = Math.min(dueAt, this.#answerDueAt(lease, lease.asked));
     if (dueAt === Number.POSITIVE_INFINITY) this.#schedule.delete(lease);
     else this.#schedule.set(lease, dueAt);
   }
@@ -224,7 +235,9 @@ export class KeepaliveHub {
     this.#loop.succeeded();
     const unanswered = this.#unanswered.get(answer.id);
     // The oldest counts as answered from now on.
-    const sentAt = unanswered?.shift();
+    const asked = unanswered?.shift();
+    // What nobody has asked for comes after all that was asked.
+    this.#answeredUpTo = Math.max(this.#answeredUpTo, asked?.number ?? this.#sent + 1);
     const lease = this.#leases.get(answer.id);
     if (!lease) {
       this.#forgetEmpty(answer.id);
@@ -237,10 +250,11 @@ export class KeepaliveHub {
       return;
     }
     // Nobody asked, or so long ago that the lease may have ended since: this proves nothing about now.
-    if (sentAt === undefined || sentAt + answer.ttlSeconds * 1_000 <= now) return;
-    lease.askedAt = unanswered?.[0];
+    if (asked === undefined || asked.at + answer.ttlSeconds * 1_000 <= now) return;
+    const sentAt = asked.at;
+    lease.asked = unanswered?.[0];
     // Else it may be the answer to a later request.
-    if (lease.askedAt === undefined) this.#roundTripMs += MEASURE_SHARE * (now - sentAt - this.#roundTripMs);
+    if (lease.asked === undefined) this.#roundTripMs += MEASURE_SHARE * (now - sentAt - this.#roundTripMs);
     lease.confirm(answer.ttlSeconds, sentAt, answer);
     publish("sd:lease:renewed", () => ({
       leaseId: lease.id,
@@ -248,20 +262,38 @@ export class KeepaliveHub {
       durationMs: now - sentAt,
     }));
     if (lease.hasEnded) return;
-    const isNextOnItsWay = lease.askedAt !== undefined && this.#onTheirWay(lease) > 0;
+    const isNextOnItsWay = lease.asked !== undefined && this.#onTheirWay(lease) > 0;
     if (!isNextOnItsWay) {
       lease.renewAt = this.#inTime(lease, sentAt + thirdOf(lease) * uniform(this.#random, 0.9, 1.1));
     }
     this.#plan(lease);
   }
 
-  /** How many renewals a slow link may have on their way when all is well, besides the newest. */
+  /**
+   * How many renewals a slow link may have on their way when all is well, besides the newest: by its fastest
+   * exchange, which the time in the queue of a busy etcd is no part of.
+   */
   #onTheirWay(lease: Lease): number {
-    return Math.floor(this.#roundTripMs / (0.8 * thirdOf(lease)));
+    return Math.floor(this.#loop.roundTripMs / (0.8 * thirdOf(lease)));
   }
 
-  #answerDueAt(lease: Lease, askedAt: number): number {
-    return askedAt + Math.min(MAX_ANSWER_MS, lease.ttlSeconds * 1_000 * ANSWER_SHARE) + this.#roundTripMs;
+  /** Whether a request that was sent later has its answer: etcd answers those of a stream in their order. */
+  #isOvertaken({ number }: Asked): boolean {
+    return this.#answeredUpTo > number;
+  }
+
+  /**
+   * Whether etcd has not come to a request yet, though the link would have brought the answer long ago. Asked the
+   * same again, an etcd with too much to do is thrown back still further.
+   */
+  #isBehind(lease: Lease, asked: Asked): boolean {
+    return this.#onTheirWay(lease) === 0 && !this.#isOvertaken(asked);
+  }
+
+  /** When we have waited too long: for this answer, if later requests have theirs; else for any. */
+  #answerDueAt(lease: Lease, asked: Asked): number {
+    const since = this.#isOvertaken(asked) ? asked.at : Math.max(asked.at, this.#lastAnswerAt);
+    return since + Math.min(MAX_ANSWER_MS, lease.ttlSeconds * 1_000 * ANSWER_SHARE) + this.#roundTripMs;
   }
 }
 

@@ -39,6 +39,14 @@ export type Revocation =
   /** Not acknowledged in time: etcd ends the lease by itself within its TTL after it is reachable. */
   | { readonly confirmed: false; readonly cause: unknown };
 
+/** A renewal on its way. */
+export interface Asked {
+  /** When it was sent, by the clock. */
+  readonly at: number;
+  /** The how manieth on its stream. */
+  readonly number: number;
+}
+
 /** What a lease may ask of the hub that renews it. */
 export interface LeaseOwner {
   forget(lease: Lease): void;
@@ -67,8 +75,8 @@ export class Lease implements Scheduled, AsyncDisposable {
   dueAt = 0;
   /** @internal */
   heapIndex = -1;
-  /** When the renewal was sent last that waits for its answer. @internal */
-  askedAt: number | undefined;
+  /** The oldest renewal that waits for its answer. @internal */
+  asked: Asked | undefined;
   /** When the next renewal is due. @internal */
   renewAt = 0;
 
