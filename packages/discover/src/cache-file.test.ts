@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -89,6 +90,18 @@ describe("A cache file on the disk", () => {
       await expect(text(cacheFileAt("/dev/zero"))).rejects.toThrow("it is no regular file");
     },
   );
+
+  it.skipIf(process.platform === "win32")("takes the place of nothing but a file or a link", async () => {
+    const pipe = join(directory, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    const why = "the cache file cannot be used: it is no regular file";
+    await expect(cacheFileAt(pipe).write(chunks("x"))).rejects.toThrow(why);
+    expect((await stat(pipe)).isFIFO()).toBe(true);
+    await expect(cacheFileAt(directory).write(chunks("x"))).rejects.toThrow(why);
+    await symlink(path, join(directory, "link"));
+    await cacheFileAt(join(directory, "link")).write(chunks("x"));
+    expect((await readdir(directory)).sort()).toEqual(["link", "pipe"]);
+  });
 
   it("cannot be written where no directory is, and says so", async () => {
     const file = cacheFileAt(join(directory, "none", "web.cache"));

@@ -1,5 +1,5 @@
 import { constants, type Stats } from "node:fs";
-import { open, rename, rm, writeFile } from "node:fs/promises";
+import { lstat, open, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { calendarMs, SdError } from "@sd/core";
 
@@ -65,6 +65,7 @@ function objection(stats: Stats, maxBytes: number): string | undefined {
 }
 
 async function write(path: string, beside: string, chunks: Iterable<Uint8Array>): Promise<void> {
+  await requireReplaceable(path);
   // What a process of the same number has left.
   await rm(beside, { force: true });
   try {
@@ -81,6 +82,16 @@ async function write(path: string, beside: string, chunks: Iterable<Uint8Array>)
     throw error;
   }
   await syncDirectory(dirname(path));
+}
+
+/** Root could put a file in the place of `/dev/null`, which then is none any more. A link is replaced by the file. */
+async function requireReplaceable(path: string): Promise<void> {
+  const stats = await lstat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+    return undefined;
+  });
+  if (!stats || stats.isFile() || stats.isSymbolicLink()) return;
+  throw new SdError("SD_PERMISSION", "the cache file cannot be used: it is no regular file");
 }
 
 /** So that the name lasts, too. Not every system can; the file is whole all the same. */
