@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,6 +45,14 @@ describe("A cache file on the disk", () => {
     await expect(file.write(breaking())).rejects.toThrow("broken off");
     expect(await text(file)).toBe("whole");
     expect(await readdir(directory)).toEqual(["web.cache"]);
+  });
+
+  it("removes what processes have left that were killed as they wrote, and nothing else", async () => {
+    const { pid } = spawnSync(process.execPath, ["--version"]);
+    const others = [`web.cache.${process.pid}-99.tmp`, "web.cache.tmp", `other.${pid}-1.tmp`];
+    for (const name of [`web.cache.${pid}-1.tmp`, ...others]) await writeFile(join(directory, name), "half");
+    await cacheFileAt(path).write(chunks("whole"));
+    expect((await readdir(directory)).sort()).toEqual(["web.cache", ...others].sort());
   });
 
   it("is whole at any moment, also while two write it", async () => {

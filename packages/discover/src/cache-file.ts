@@ -1,6 +1,6 @@
 import { constants, type Stats } from "node:fs";
-import { lstat, open, rename, rm, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { lstat, open, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { calendarMs, SdError } from "@sd/core";
 
 /** Where a cache is kept: a file. Another one is for tests, which need a calendar and no disk. */
@@ -23,16 +23,22 @@ let storages = 0;
 /**
  * A file of a cache.
  *
- * It is written beside its place, brought to the disk and renamed, with the mode 0600. It is read only if it is a
+ * It is written beside its place, brought to the disk and renamed, with the mode 0600; what processes have left there
+ * that were killed meanwhile is removed by the first write. It is read only if it is a
  * regular file that belongs to this user or to root and that nobody else may write.
  */
 export function cacheFileAt(path: string): CacheStorage {
   storages += 1;
   const beside = `${path}.${process.pid}-${storages}.tmp`;
+  let swept: Promise<void> | undefined;
   return {
     now: calendarMs,
     read: (maxBytes) => read(path, maxBytes),
-    write: (chunks) => write(path, beside, chunks),
+    async write(chunks) {
+      swept ??= sweep(path);
+      await swept;
+      await write(path, beside, chunks);
+    },
   };
 }
 
@@ -62,6 +68,23 @@ function objection(stats: Stats, maxBytes: number): string | undefined {
   if (uid === undefined) return undefined;
   if (stats.uid !== uid && stats.uid !== 0) return `it belongs to the user ${stats.uid}`;
   return (stats.mode & FOREIGN_WRITE) === 0 ? undefined : "others may write it: chmod go-w";
+}
+
+async function sweep(path: string): Promise<void> {
+  const [directory, start] = [dirname(path), `${basename(path)}.`];
+  for (const name of await readdir(directory).catch(() => [])) {
+    const [, pid] = (name.startsWith(start) && /^(\d+)-\d+\.tmp$/.exec(name.slice(start.length))) || [];
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(directory, name)).catch(() => {});
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
 }
 
 async function write(path: string, beside: string, chunks: Iterable<Uint8Array>): Promise<void> {
