@@ -81,6 +81,9 @@ describe("registerAll()", () => {
     const { client, memory } = harness;
     const refusal = { code: "SD_INVALID_ARGUMENT", message: expect.stringContaining(message) };
     const options = { instances: instances as never };
+    expect(() => startAllRegistrations(client, { instances: [instance], ttlSeconds: 1 })).toThrow(
+      /^ttlSeconds /,
+    );
     await expect(registerAll(client, options)).rejects.toMatchObject(refusal);
     expect(() => startAllRegistrations(client, options)).toThrow(expect.objectContaining(refusal));
     expect(memory.calls).toEqual([]);

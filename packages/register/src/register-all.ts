@@ -1,6 +1,6 @@
 import { type EtcdClient, invalidArgument, requireOptions, SdError } from "@sd/core";
-import type { InstanceUpdate } from "./content.js";
-import { instanceSettings, type RegisterAllOptions, type Settings } from "./options.js";
+import { type InstanceUpdate, rawContent } from "./content.js";
+import { checkSettings, instanceSettings, type RegisterAllOptions, type Settings } from "./options.js";
 import { checkArguments, type WaitOptions, whenReady } from "./register.js";
 import { RegistrationGroup } from "./registration-group.js";
 
@@ -34,6 +34,8 @@ export function startAllRegistrations(client: EtcdClient, options: RegisterAllOp
   if (!Array.isArray(instances) || instances.length === 0) {
     throw invalidArgument("instances", "an array of at least one instance", instances);
   }
+  // What all have in common is not the first one's.
+  checkSettings("all", rawContent(""), options);
   // Not `map()`: it passes over the holes of an array.
   const settings = Array.from(instances, (instance, index) => {
     try {
