@@ -6,7 +6,7 @@ import { cpus } from "node:os";
 import process from "node:process";
 import { EtcdProcess } from "@sd/testing";
 import { compareVersions, findEtcd, findNewerEtcds } from "../tools/etcd/find-etcd.mjs";
-import { positiveNumber, readFlags, runMain, UsageError } from "../tools/lib/command-line.mjs";
+import { readFlags, requireWritable, runMain, UsageError, wholeNumber } from "../tools/lib/command-line.mjs";
 import { alternate } from "./alternate.mjs";
 import { jobs } from "./jobs.mjs";
 import { RawEtcd } from "./raw-etcd.mjs";
@@ -33,7 +33,8 @@ await runMain(async () => {
     return 0;
   }
   const chosen = chooseJobs(flags.job);
-  const runs = positiveNumber("runs", flags.runs) ?? 5;
+  const runs = wholeNumber("runs", flags.runs) ?? 5;
+  requireWritable("json", flags.json);
   const { etcd, version } = await newestEtcd();
   const versions = { etcd: version, node: process.versions.node, ...packageVersions() };
   const machine = `${cpus().length} x ${cpus()[0]?.model}`;
@@ -77,7 +78,9 @@ function chooseJobs(names) {
   return wanted.map((name) => {
     const job = jobs.find((each) => each.name === name);
     if (job) return job;
-    throw new UsageError(`--job must be of ${jobs.map((each) => each.name).join(", ")}, got ${name}`);
+    throw new UsageError(
+      `--job must be of ${jobs.map((each) => each.name).join(", ")}, got ${JSON.stringify(name)}`,
+    );
   });
 }
 

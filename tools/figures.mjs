@@ -10,6 +10,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { section, sectionName } from "./figures/section.mjs";
+import { runMain, UsageError } from "./lib/command-line.mjs";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const folder = join(root, "docs/figures");
@@ -41,11 +42,45 @@ export function withFigures(document, runs) {
   return `${document.slice(0, from + BEGIN.length)}\n\n${text}\n${document.slice(to)}`;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  mkdirSync(folder, { recursive: true });
-  for (const file of process.argv.slice(2)) {
+const help = `Usage: node tools/figures.mjs [FILE…]
+
+  Keeps the figures that npm run simulate, bug-zoo, soak and compare have written with --json, and writes their section
+  of docs/reliability.md anew.
+`;
+
+/**
+ * The figures in a file.
+ *
+ * @param {string} file
+ * @returns {import("./figures/section.mjs").Run}
+ * @throws UsageError if it has none, before anything is written
+ */
+export function runIn(file) {
+  try {
     const run = JSON.parse(readFileSync(file, "utf8"));
-    writeFileSync(join(folder, `${sectionName(run)}.json`), `${JSON.stringify(run, undefined, 2)}\n`);
+    section(run);
+    return run;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(
+      `FILE must be what a command has written with --json, got ${JSON.stringify(file)} (${why})`,
+    );
   }
-  writeFileSync(documentPath, withFigures(readFileSync(documentPath, "utf8"), keptRuns()));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await runMain(async () => {
+    const files = process.argv.slice(2);
+    if (files.some((each) => each === "--help" || each === "-h")) {
+      process.stdout.write(help);
+      return 0;
+    }
+    const runs = files.map(runIn);
+    mkdirSync(folder, { recursive: true });
+    for (const run of runs) {
+      writeFileSync(join(folder, `${sectionName(run)}.json`), `${JSON.stringify(run, undefined, 2)}\n`);
+    }
+    writeFileSync(documentPath, withFigures(readFileSync(documentPath, "utf8"), keptRuns()));
+    return 0;
+  });
 }

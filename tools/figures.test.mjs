@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { section, sectionName } from "./figures/section.mjs";
-import { documentPath, keptRuns, withFigures } from "./figures.mjs";
+import { documentPath, keptRuns, runIn, withFigures } from "./figures.mjs";
 
 const run = {
   command: "npm run bug-zoo -- --seeds 300",
@@ -43,6 +44,21 @@ describe("a section of figures", () => {
     expect(written).not.toContain("old");
     expect(withFigures(written, [run])).toBe(written);
     expect(() => withFigures("no marks", [run])).toThrow("has no section between");
+  });
+});
+
+describe("a file of figures", () => {
+  it("is what a command has written, and nothing else", () => {
+    const kept = fileURLToPath(new URL("../docs/figures/bug-zoo.json", import.meta.url));
+    expect(runIn(kept).command).toMatch(/^npm run bug-zoo/);
+    for (const [file, why] of [
+      ["--typo", "ENOENT"],
+      [fileURLToPath(new URL("../README.md", import.meta.url)), "is not valid JSON"],
+      [fileURLToPath(new URL("../package.json", import.meta.url)), "command must be of"],
+    ]) {
+      expect(() => runIn(file ?? "")).toThrow(`--json, got ${JSON.stringify(file)} (`);
+      expect(() => runIn(file ?? "")).toThrow(why);
+    }
   });
 });
 

@@ -1,5 +1,6 @@
 /** The few habits that all commands here share: flags, errors, exit codes. */
 
+import { closeSync, openSync } from "node:fs";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { CommandFailed } from "./run.mjs";
@@ -42,6 +43,39 @@ export function positiveNumber(name, value) {
   const number = Number(value);
   if (value.trim() !== "" && Number.isFinite(number) && number > 0) return number;
   throw new UsageError(`--${name} must be a number above 0, got ${JSON.stringify(value)}`);
+}
+
+/**
+ * Reads a flag that is a whole number of at least 1.
+ *
+ * @param {string} name
+ * @param {string | undefined} value
+ * @throws {UsageError}
+ */
+export function wholeNumber(name, value) {
+  if (value === undefined) return undefined;
+  const number = Number(value);
+  if (/^\d+$/.test(value) && Number.isSafeInteger(number) && number > 0) return number;
+  throw new UsageError(`--${name} must be a whole number of at least 1, got ${JSON.stringify(value)}`);
+}
+
+/**
+ * Checks a flag that names a file to write, before a run that takes minutes.
+ *
+ * @param {string} name
+ * @param {string | undefined} path
+ * @throws {UsageError}
+ */
+export function requireWritable(name, path) {
+  if (path === undefined) return;
+  try {
+    closeSync(openSync(path, "a"));
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    throw new UsageError(
+      `--${name} must be a file that can be written, got ${JSON.stringify(path)} (${code})`,
+    );
+  }
 }
 
 /**

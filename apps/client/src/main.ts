@@ -1,17 +1,17 @@
 #!/usr/bin/env node
 import { subscribe } from "node:diagnostics_channel";
-import { join } from "node:path";
 import { excerpt, log, readFlags, runApp, stopSignal, warn, wholeNumber } from "@sd/app-common";
 import { createClient, type SdChannels, SdError } from "@sd/core";
 import { type PrefixDiscovery, startPrefixDiscovery } from "@sd/discover";
+import { cacheFile, makeCacheFolder } from "./cache-folder.js";
 
 const usage = `Lists and watches prefixes in etcd, and prints the live addresses until Ctrl-C.
 
   --prefix PREFIX    what to watch, ending with a slash; may be given often
                      (default: /web/ and /gRPC/)
   --every SECONDS    how often to print the whole list (default 10)
-  --cache FOLDER     where to keep what is known, to start from without etcd
-                     (default: $SD_CACHE, else nowhere)
+  --cache FOLDER     where to keep what is known, to start from without etcd;
+                     made if it is not there (default: $SD_CACHE, else nowhere)
   --endpoints LIST   etcd's addresses, separated by commas
                      (default: $ETCD_ENDPOINTS, else http://127.0.0.1:2379)
   --help
@@ -25,12 +25,13 @@ async function main(): Promise<void> {
   }
   const prefixes = flags.all("prefix").length > 0 ? [...new Set(flags.all("prefix"))] : ["/web/", "/gRPC/"];
   const everyMs = 1_000 * wholeNumber("every", flags.one("every") ?? "10", 1, 86_400);
-  const cache = flags.one("cache") ?? process.env["SD_CACHE"];
+  const cache = flags.one("cache") ?? (process.env["SD_CACHE"] || undefined);
+  if (cache !== undefined) makeCacheFolder(cache);
   const stop = stopSignal();
 
   await using etcd = createClient({ endpoints: flags.endpoints });
   const discoveries = prefixes.map((prefix) =>
-    startPrefixDiscovery(etcd, prefix, cache ? { cacheFile: cacheFile(cache, prefix) } : {}),
+    startPrefixDiscovery(etcd, prefix, cache === undefined ? {} : { cacheFile: cacheFile(cache, prefix) }),
   );
   const reports = discoveries.map((discovery) => report(discovery));
   reportStates(discoveries);
@@ -41,11 +42,6 @@ async function main(): Promise<void> {
   clearInterval(printing);
   await etcd.close();
   await Promise.all(reports);
-}
-
-/** One for each prefix. */
-function cacheFile(folder: string, prefix: string): string {
-  return join(folder, `${encodeURIComponent(prefix)}.cache`);
 }
 
 /** The changes of one prefix, from the present on, or from what the cache holds, until it is closed. */

@@ -1,14 +1,20 @@
 import { SdError } from "@sd/core";
 import { UsageError } from "./flags.js";
 
+/** npm passes on the Ctrl-C that the terminal has sent already: so soon, a second one is the same. */
+const ECHO_MS = 300;
+
 /**
  * A signal that aborts on SIGINT or SIGTERM, and when the reader of stdout has gone, as in `| head`. SIGINT or
- * SIGTERM after that ends the process at once.
+ * SIGTERM more than 300 ms after the first ends the process at once.
  */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();
+  let echoUntil = 0;
   const stop = (name: NodeJS.Signals): void => {
-    if (controller.signal.aborted) process.exit(name === "SIGINT" ? 130 : 143);
+    const now = performance.now();
+    if (!controller.signal.aborted) echoUntil = now + ECHO_MS;
+    else if (now > echoUntil) process.exit(name === "SIGINT" ? 130 : 143);
     controller.abort(name);
   };
   process.on("SIGINT", stop).on("SIGTERM", stop);

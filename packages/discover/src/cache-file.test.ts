@@ -1,3 +1,4 @@
+import { execFileSync, spawnSync } from "node:child_process";
 import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -46,6 +47,14 @@ describe("A cache file on the disk", () => {
     expect(await readdir(directory)).toEqual(["web.cache"]);
   });
 
+  it("removes what processes have left that were killed as they wrote, and nothing else", async () => {
+    const { pid } = spawnSync(process.execPath, ["--version"]);
+    const others = [`web.cache.${process.pid}-99.tmp`, "web.cache.tmp", `other.${pid}-1.tmp`];
+    for (const name of [`web.cache.${pid}-1.tmp`, ...others]) await writeFile(join(directory, name), "half");
+    await cacheFileAt(path).write(chunks("whole"));
+    expect((await readdir(directory)).sort()).toEqual(["web.cache", ...others].sort());
+  });
+
   it("is whole at any moment, also while two write it", async () => {
     const files = [cacheFileAt(path), cacheFileAt(path)];
     await files[0]?.write(chunks("00000"));
@@ -89,6 +98,18 @@ describe("A cache file on the disk", () => {
       await expect(text(cacheFileAt("/dev/zero"))).rejects.toThrow("it is no regular file");
     },
   );
+
+  it.skipIf(process.platform === "win32")("takes the place of nothing but a file or a link", async () => {
+    const pipe = join(directory, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    const why = "the cache file cannot be used: it is no regular file";
+    await expect(cacheFileAt(pipe).write(chunks("x"))).rejects.toThrow(why);
+    expect((await stat(pipe)).isFIFO()).toBe(true);
+    await expect(cacheFileAt(directory).write(chunks("x"))).rejects.toThrow(why);
+    await symlink(path, join(directory, "link"));
+    await cacheFileAt(join(directory, "link")).write(chunks("x"));
+    expect((await readdir(directory)).sort()).toEqual(["link", "pipe"]);
+  });
 
   it("cannot be written where no directory is, and says so", async () => {
     const file = cacheFileAt(join(directory, "none", "web.cache"));

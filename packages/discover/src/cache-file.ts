@@ -1,6 +1,6 @@
 import { constants, type Stats } from "node:fs";
-import { open, rename, rm, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { lstat, open, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { calendarMs, SdError } from "@sd/core";
 
 /** Where a cache is kept: a file. Another one is for tests, which need a calendar and no disk. */
@@ -23,16 +23,22 @@ let storages = 0;
 /**
  * A file of a cache.
  *
- * It is written beside its place, brought to the disk and renamed, with the mode 0600. It is read only if it is a
+ * It is written beside its place, brought to the disk and renamed, with the mode 0600; what processes have left there
+ * that were killed meanwhile is removed by the first write. It is read only if it is a
  * regular file that belongs to this user or to root and that nobody else may write.
  */
 export function cacheFileAt(path: string): CacheStorage {
   storages += 1;
   const beside = `${path}.${process.pid}-${storages}.tmp`;
+  let swept: Promise<void> | undefined;
   return {
     now: calendarMs,
     read: (maxBytes) => read(path, maxBytes),
-    write: (chunks) => write(path, beside, chunks),
+    async write(chunks) {
+      swept ??= sweep(path);
+      await swept;
+      await write(path, beside, chunks);
+    },
   };
 }
 
@@ -64,7 +70,25 @@ function objection(stats: Stats, maxBytes: number): string | undefined {
   return (stats.mode & FOREIGN_WRITE) === 0 ? undefined : "others may write it: chmod go-w";
 }
 
+async function sweep(path: string): Promise<void> {
+  const [directory, start] = [dirname(path), `${basename(path)}.`];
+  for (const name of await readdir(directory).catch(() => [])) {
+    const [, pid] = (name.startsWith(start) && /^(\d+)-\d+\.tmp$/.exec(name.slice(start.length))) || [];
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(directory, name)).catch(() => {});
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
 async function write(path: string, beside: string, chunks: Iterable<Uint8Array>): Promise<void> {
+  await requireReplaceable(path);
   // What a process of the same number has left.
   await rm(beside, { force: true });
   try {
@@ -81,6 +105,16 @@ async function write(path: string, beside: string, chunks: Iterable<Uint8Array>)
     throw error;
   }
   await syncDirectory(dirname(path));
+}
+
+/** Root could put a file in the place of `/dev/null`, which then is none any more. A link is replaced by the file. */
+async function requireReplaceable(path: string): Promise<void> {
+  const stats = await lstat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+    return undefined;
+  });
+  if (!stats || stats.isFile() || stats.isSymbolicLink()) return;
+  throw new SdError("SD_PERMISSION", "the cache file cannot be used: it is no regular file");
 }
 
 /** So that the name lasts, too. Not every system can; the file is whole all the same. */

@@ -1,5 +1,6 @@
+import { createHash } from "node:crypto";
 import type { KeyValue } from "@sd/core";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { decodeHeader, decodeKeys, encodeCache, lineOf, mostBytes } from "./cache-lines.js";
 
 const limits = { maxKeys: 200_000, maxBytes: 256 * 1024 * 1024 };
@@ -61,5 +62,25 @@ describe("The lines of a cache file", () => {
     expect(await read(bytes)).toHaveLength(20_000);
     isOver = true;
     expect(rounds).toBeGreaterThanOrEqual(39);
+  });
+
+  it("are not parsed if they are nested: the parser's memory has no bound", async () => {
+    const sign = (text: string): Buffer => {
+      const bytes = Buffer.from(text, "latin1");
+      return Buffer.from(`${text}${createHash("sha256").update(bytes).digest("hex")}\n`, "latin1");
+    };
+    const [first] = write([kvOf(`${prefix}a`)])
+      .toString("latin1")
+      .split("\n");
+    const parse = vi.spyOn(JSON, "parse");
+    for (const line of ["[".repeat(5_000), `["${"x".repeat(5_000)}\\"",{"a":[]}]`]) {
+      parse.mockClear();
+      await expect(read(sign(`${first}\n${line}\n`))).rejects.toThrow("a line is nested");
+      expect(() => decodeHeader(sign(`${line}\n`), prefix)).toThrow("a line is nested");
+      expect(parse.mock.calls).toEqual([[first]]);
+    }
+    parse.mockRestore();
+    const kvs = [kvOf(`${prefix}a`, `{"metadata":{"a":"${"[{\\".repeat(3_000)}"}}`)];
+    expect(await read(write(kvs))).toEqual(kvs);
   });
 });

@@ -20,6 +20,8 @@ const SLICE_LINES = 500;
 /** The text of a SHA-256 and a line feed. */
 const CHECKSUM_BYTES = 65;
 const LINE_FEED = 10;
+/** Shorter lines may be nested as they like, and are refused when they are parsed. */
+const FREE_CHARACTERS = 4_096;
 
 /** One key as a line of a cache file: each byte of key and value is one character, escaped as JSON wants it. */
 export function lineOf({ key, value, lease, createRevision, modRevision, version }: KeyValue): string {
@@ -151,11 +153,25 @@ function readLine(line: string, revision: number): KeyValue {
 
 /** @throws SdError that shows nothing of the text: it may be anything. */
 function parse(line: string): unknown {
+  if (line.length > FREE_CHARACTERS && !isFlat(line)) throw damaged("a line is nested");
   try {
     return JSON.parse(line);
   } catch {
     throw damaged("a line is no JSON");
   }
+}
+
+/** Whether no array or object is in another: each open one takes the parser some 60 bytes, without a bound. */
+function isFlat(line: string): boolean {
+  let open = 0;
+  let inString = false;
+  for (let at = 0; at < line.length; at += 1) {
+    const char = line[at];
+    if (char === "\\" && inString) at += 1;
+    else if (char === '"') inString = !inString;
+    else if (!inString && (char === "[" || char === "{") && ++open > 1) return false;
+  }
+  return true;
 }
 
 function isCount(value: unknown): value is number {

@@ -180,4 +180,22 @@ describe("discoverPrefix()", () => {
     expect([...web.rejected.keys()]).toEqual(["/web/\\xfe"]);
     expect(keysOf(web)).toEqual(["/web/\ufffd"]);
   });
+
+  it("refuses to wait with what is no signal, or no options", async () => {
+    const web = startPrefixDiscovery(bench.client, "/web/");
+    for (const wait of [web.ready, web.usable]) {
+      for (const [options, message] of [
+        [{ signal: 3, timeoutMs: 50 }, "signal must be an AbortSignal, got number"],
+        [null, "the options of waiting must be an object, got null"],
+      ]) {
+        const refused = wait.call(web, options as never);
+        await expect(refused).rejects.toMatchObject({ code: "SD_INVALID_ARGUMENT", message });
+      }
+    }
+    // A timer that was left would throw.
+    await bench.clock.advance(100);
+    const wrong = { signal: 3 as never };
+    expect(() => web.changes(wrong)).toThrow("signal must be an AbortSignal, got number");
+    expect(() => web.snapshots(wrong)).toThrow("signal must be an AbortSignal, got number");
+  });
 });

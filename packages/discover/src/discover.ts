@@ -8,7 +8,7 @@ import {
   servicePrefix,
 } from "@sd/core";
 import { Discovery } from "./discovery.js";
-import { checkTimeout, type DiscoveryOptions, type WaitOptions } from "./options.js";
+import { checkWait, type DiscoveryOptions, type WaitOptions } from "./options.js";
 import { type Balancer, balancer } from "./picker.js";
 import { type Entry, instanceReader, readEntry } from "./read-entry.js";
 
@@ -93,7 +93,7 @@ async function whenReady<D extends { usable(options: WaitOptions): Promise<void>
   start: () => D,
 ): Promise<D> {
   requireOptions("the options of a discovery", options);
-  checkTimeout(options.timeoutMs);
+  checkWait(options);
   options.signal?.throwIfAborted();
   const discovery = start();
   try {

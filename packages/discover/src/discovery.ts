@@ -11,6 +11,7 @@ import {
   type Queue,
   Reflector,
   type ReflectorState,
+  requireSignal,
   SdError,
   type StateListener,
   type Timer,
@@ -24,7 +25,7 @@ import {
   type CacheChoice,
   checkCache,
   checkGrace,
-  checkTimeout,
+  checkWait,
   type DiscoveryOptions,
   type WaitOptions,
 } from "./options.js";
@@ -105,7 +106,7 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
     const { prefix, read, isPickable, makePicker } = subject;
     const { graceMs, checkEveryMs, maxKeys, maxBytes, massLoss } = options;
     this.#graceMs = checkGrace(graceMs);
-    this.#massLoss = massLoss && new MassLoss(client.clock, massLoss);
+    this.#massLoss = massLoss === undefined ? undefined : new MassLoss(client.clock, massLoss);
     const cache = checkCache(options);
     this.prefix = prefix;
     this.#client = client;
@@ -184,8 +185,9 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
     await this.#wait(this.#usable.promise, options);
   }
 
-  async #wait(promise: Promise<void>, { signal, timeoutMs }: WaitOptions): Promise<void> {
-    checkTimeout(timeoutMs);
+  async #wait(promise: Promise<void>, options: WaitOptions): Promise<void> {
+    checkWait(options);
+    const { signal, timeoutMs } = options;
     const onTimeout = (): SdError => {
       const { state } = this;
       const cause = "error" in state ? state.error : undefined;
@@ -249,6 +251,7 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
    * `close()`, also if some are unread; throws `signal.reason` when the signal aborts.
    */
   changes({ signal }: ReadOptions = {}): AsyncIterableIterator<Change<T>> {
+    requireSignal(signal);
     const queue = new ChangeQueue<T>();
     for (const instance of this.#store.entries()) queue.put({ type: "added", instance });
     return this.#box(queue, (box, changes) => {
@@ -263,6 +266,7 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
    * throws `signal.reason` when the signal aborts.
    */
   snapshots({ signal }: ReadOptions = {}): AsyncIterableIterator<Snapshot<T>> {
+    requireSignal(signal);
     let isNew = this.#position.revision > 0;
     const queue: Queue<void, Snapshot<T>> = {
       put() {

@@ -39,7 +39,7 @@ export class MassLoss {
   constructor(clock: Clock, options: MassLossOptions) {
     requireOptions("massLoss", options);
     const { share = 0.5, windowMs = 30_000, holdMs = 60_000, atLeast = 5 } = options;
-    if (!(share > 0 && share < 1))
+    if (!(Number.isFinite(share) && share > 0 && share < 1))
       throw invalidArgument("massLoss.share", "a number above 0 and below 1", share);
     for (const [name, value] of Object.entries({ windowMs, holdMs })) {
       if (!(Number.isFinite(value) && value > 0))

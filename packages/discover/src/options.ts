@@ -1,4 +1,4 @@
-import { invalidArgument, requireMethods } from "@sd/core";
+import { invalidArgument, requireMethods, requireOptions, requireSignal } from "@sd/core";
 import { type CacheStorage, cacheFileAt } from "./cache-file.js";
 import type { MassLossOptions } from "./mass-loss.js";
 
@@ -83,8 +83,11 @@ export function checkCache({
   return { storage: cacheFileAt(cacheFile), afterMs, maxAgeMs };
 }
 
-/** @throws SdError `SD_INVALID_ARGUMENT` for what cannot be a time. */
-export function checkTimeout(timeoutMs: number | undefined): void {
+/** @throws SdError `SD_INVALID_ARGUMENT` for what cannot be a time, or a signal. */
+export function checkWait(options: WaitOptions): void {
+  requireOptions("the options of waiting", options);
+  const { signal, timeoutMs } = options;
+  requireSignal(signal);
   if (timeoutMs === undefined || (Number.isFinite(timeoutMs) && timeoutMs > 0)) return;
   throw invalidArgument("timeoutMs", "a number above 0", timeoutMs);
 }

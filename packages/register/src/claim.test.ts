@@ -90,4 +90,19 @@ describe("claim()", () => {
     expect(SdError.is(error, "SD_LEASE_LOST")).toBe(true);
     expect(bench.history(KEY)).toEqual([]);
   });
+
+  it("gives up for now on an etcd that refuses each time, and shows that the guard holds", async () => {
+    let sent = 0;
+    const contradicting: Pick<Writes, "write"> = {
+      async write() {
+        sent += 1;
+        return { isWritten: false, current: undefined, storeRevision: 5 };
+      },
+    };
+    await expect(claim(contradicting, request())).rejects.toMatchObject({
+      code: "SD_UNAVAILABLE",
+      message: '"/web/node1" was another 16 times in a row',
+    });
+    expect(sent).toBe(16);
+  });
 });

@@ -1,4 +1,4 @@
-import type { KeyValue, LeaseId } from "@sd/core";
+import { describe, type KeyValue, type LeaseId, SdError } from "@sd/core";
 import type { Writes } from "./writes.js";
 
 export interface ClaimRequest {
@@ -29,6 +29,9 @@ export interface Foreign {
 
 export type ClaimResult = Owned | Foreign;
 
+/** So often in a row the key may have changed, by others or by an etcd that contradicts itself. */
+const MAX_ROUNDS = 16;
+
 /**
  * Makes the key hold our value under our lease, unless it is another's.
  *
@@ -37,11 +40,12 @@ export type ClaimResult = Owned | Foreign;
  * the claim reads the key back before it writes. Nothing is written if all is well already.
  *
  * @throws SdError `SD_LEASE_LOST` if etcd does not know the lease.
+ * @throws SdError `SD_UNAVAILABLE` if the key is another one each time: try again later.
  */
 export async function claim(writes: Pick<Writes, "write">, request: ClaimRequest): Promise<ClaimResult> {
   const { key, value, lease, signal } = request;
   let guard = request.expected ?? 0;
-  for (;;) {
+  for (let round = 0; round < MAX_ROUNDS; round += 1) {
     const answer = await writes.write({ type: "put", key, value, lease, guard }, signal);
     const { isWritten, current, storeRevision } = answer;
     if (isWritten) return { type: "owned", revision: storeRevision, storeRevision };
@@ -55,4 +59,8 @@ export async function claim(writes: Pick<Writes, "write">, request: ClaimRequest
       return { type: "foreign", current, storeRevision };
     }
   }
+  throw new SdError(
+    "SD_UNAVAILABLE",
+    `${describe(Buffer.from(key).toString())} was another ${MAX_ROUNDS} times in a row`,
+  );
 }

@@ -1,4 +1,4 @@
-import { checkRecord, type Format, type InstanceRecord, invalidArgument, SdError } from "@sd/core";
+import { checkRecord, type Format, type InstanceRecord, invalidArgument } from "@sd/core";
 
 /** What a registration writes, and how it recognises its own kind. `Update` is what changes it. */
 export interface Content<Update> {
@@ -22,9 +22,9 @@ export function instanceContent(record: InstanceUpdate, format: Format): Content
     isPredecessor(other) {
       try {
         return format.read(other).address === checked.address;
-      } catch (error) {
-        if (SdError.is(error, "SD_INVALID_ARGUMENT")) return false;
-        throw error;
+      } catch {
+        // Whatever a format throws, as in a discovery.
+        return false;
       }
     },
   };

@@ -1,7 +1,8 @@
-import { type EtcdClient, Reflector } from "@sd/core";
+import { type EtcdClient, failureOf, Reflector } from "@sd/core";
 import type { Guard, Known, OnChange } from "./guard.js";
 import { textOf } from "./key-text.js";
 import { RangeGuard } from "./range-guard.js";
+import { SharedGuard } from "./shared-guard.js";
 import { CHECK_EVERY_MS, watchKey } from "./watch-key.js";
 
 /** So many of our keys in one folder are watched together. */
@@ -13,12 +14,14 @@ const MIN_TOGETHER = 16;
  * A key alone is watched alone. Of many keys in one folder (what is before the last `/`) the range from the
  * first to the last is watched: one watch, and one comparison with etcd now and then, instead of one each.
  * The price: the range is listed once, others' keys in it are listed and followed as well, and their
- * revisions are held.
+ * revisions are held. Where that range may not be read, each key is watched alone.
  */
 export class KeyGuards {
   readonly #client: EtcdClient;
   readonly #ranges = new Map<string, RangeGuard>();
   readonly #reflectors = new Map<RangeGuard, Reflector>();
+  /** Of each range, who is watched by it. */
+  readonly #shared = new Map<RangeGuard, Set<SharedGuard>>();
   #isClosed = false;
 
   constructor(client: EtcdClient, keys: readonly Uint8Array[]) {
@@ -41,7 +44,11 @@ export class KeyGuards {
     if (!this.#isClosed && !this.#reflectors.has(range)) this.#reflectors.set(range, this.#reflect(range));
     // By itself, it is watched from exactly what is known.
     if (range.isAhead(key, known)) return watchKey(this.#client, key, known, onChange);
-    return range.watch(key, onChange);
+    const shared = this.#shared.get(range) ?? new Set();
+    this.#shared.set(range, shared);
+    const guard = new SharedGuard(range, { key, known, onChange }, () => shared.delete(guard));
+    shared.add(guard);
+    return guard;
   }
 
   async close(): Promise<void> {
@@ -50,11 +57,23 @@ export class KeyGuards {
   }
 
   #reflect(store: RangeGuard): Reflector {
-    return new Reflector(this.#client, {
+    const reflector = new Reflector(this.#client, {
       ...{ range: store.range, store, checkEveryMs: CHECK_EVERY_MS },
       // Of others' keys only the revisions stay, and to see nothing at all would be worse.
       ...{ maxKeys: Number.MAX_SAFE_INTEGER, maxBytes: Number.MAX_SAFE_INTEGER },
     });
+    reflector.subscribe((state) => {
+      if ("error" in state && failureOf(state.error) === "permission") this.#part(store);
+    });
+    return reflector;
+  }
+
+  /** The rights are on the single keys: nobody would tell of them. */
+  #part(range: RangeGuard): void {
+    for (const [folder, each] of this.#ranges) if (each === range) this.#ranges.delete(folder);
+    for (const guard of this.#shared.get(range) ?? []) guard.leave(this.#client);
+    this.#shared.delete(range);
+    void this.#reflectors.get(range)?.close();
   }
 }
 

@@ -1,5 +1,5 @@
 import type { KeyValue, WatchEvent } from "@sd/core";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { RangeGuard } from "./range-guard.js";
 
 const key = (text: string): Buffer => Buffer.from(text);
@@ -62,5 +62,19 @@ describe("RangeGuard", () => {
     guard.apply([put("/a/3", 301)]);
     expect(guard.isAhead(key("/a/3"), known)).toBe(true);
     expect(guard.isAhead(key("/a/3"), { revision: 400, held: undefined }), "older").toBe(false);
+  });
+
+  it("keeps nothing of others' values while a list comes in parts, and shows nothing before its end", () => {
+    guard.replace([kv("/a/3", 6)], { revision: 9, epoch: 1 });
+    watch();
+    const draft = guard.draft({ revision: 12, epoch: 1 });
+    const value = vi.fn(() => key("v"));
+    const other = Object.defineProperty({ ...kv("/a/2", 10) }, "value", { get: value });
+    draft.take([kv("/a/1", 4), other]);
+    draft.take([kv("/a/3", 11)]);
+    expect([seen, guard.size, guard.revisionOf(key("/a/2"))]).toEqual([[], 1, undefined]);
+    draft.replace();
+    expect([seen, guard.size, guard.revisionOf(key("/a/2"))]).toEqual([[[11, 11]], 3, 10]);
+    expect(value).not.toHaveBeenCalled();
   });
 });

@@ -1,6 +1,6 @@
-import { describe, type EtcdClient, invalidArgument, requireOptions } from "@sd/core";
-import type { InstanceUpdate } from "./content.js";
-import { instanceSettings, type RegisterAllOptions, type Settings } from "./options.js";
+import { type EtcdClient, invalidArgument, requireOptions, SdError } from "@sd/core";
+import { type InstanceUpdate, rawContent } from "./content.js";
+import { checkSettings, instanceSettings, type RegisterAllOptions, type Settings } from "./options.js";
 import { checkArguments, type WaitOptions, whenReady } from "./register.js";
 import { RegistrationGroup } from "./registration-group.js";
 
@@ -34,9 +34,16 @@ export function startAllRegistrations(client: EtcdClient, options: RegisterAllOp
   if (!Array.isArray(instances) || instances.length === 0) {
     throw invalidArgument("instances", "an array of at least one instance", instances);
   }
-  const settings = instances.map((instance) => {
-    requireOptions("each of the instances", instance);
-    return instanceSettings(instance, options);
+  // What all have in common is not the first one's.
+  checkSettings("all", rawContent(""), options);
+  // Not `map()`: it passes over the holes of an array.
+  const settings = Array.from(instances, (instance, index) => {
+    try {
+      requireOptions("it", instance);
+      return instanceSettings(instance, options);
+    } catch (error) {
+      throw SdError.is(error) ? new SdError(error.code, `instances[${index}]: ${error.message}`) : error;
+    }
   });
   checkDistinct(settings);
   return new RegistrationGroup(client, settings);
@@ -46,7 +53,7 @@ function checkDistinct(settings: readonly Settings<InstanceUpdate>[]): void {
   const seen = new Set<string>();
   for (const { key } of settings) {
     const text = Buffer.from(key).toString();
-    if (seen.has(text)) throw invalidArgument("instances", "each of a key of its own", describe(text));
+    if (seen.has(text)) throw invalidArgument("instances", "each of a key of its own", text);
     seen.add(text);
   }
 }

@@ -1,5 +1,5 @@
-import type { LeaseId } from "@sd/core";
-import { SdError } from "@sd/core";
+import type { Format, LeaseId } from "@sd/core";
+import { defaultFormat, SdError } from "@sd/core";
 import { recordStates } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Harness } from "../test/harness.js";
@@ -39,6 +39,21 @@ describe("Registration: a key that is another's", () => {
     await bench.run(registration.ready(), 1_000);
     expect(bench.history(KEY)).toEqual(["other:1", undefined, "localhost:8000"]);
     expect(seen.statuses).toEqual(["registering", "conflict", "registered"]);
+  });
+
+  it("is another's, whatever a format of one's own throws at it", async () => {
+    await occupy("192.0.2.1:1");
+    const format: Format = {
+      ...defaultFormat,
+      read() {
+        throw new Error("the address is not one of ours");
+      },
+    };
+    const registration = startRegistration(bench.client, { ...web, format });
+    await bench.clock.settle();
+    expect(registration.state).toMatchObject({ status: "conflict", owner: { modRevision: 2 } });
+    const failing = register(bench.client, { ...web, format, onConflict: "fail" });
+    await expect(bench.run(failing, 1_000)).rejects.toMatchObject({ code: "SD_CONFLICT" });
   });
 
   it("is told anew when the owner changes", async () => {

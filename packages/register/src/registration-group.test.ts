@@ -1,6 +1,7 @@
 import { SdError, type TxnRequest } from "@sd/core";
 import { recordStates } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
+import { etcdError } from "../test/faults.js";
 import { Harness } from "../test/harness.js";
 import { type InstanceGroup, registerAll, startAllRegistrations } from "./register-all.js";
 
@@ -29,7 +30,7 @@ const statuses = (group: InstanceGroup): string[] => [
 ];
 
 /** What each says of its key is what etcd holds. */
-function expectTrue(group: InstanceGroup): void {
+function expectTrue(group: Pick<InstanceGroup, "registrations">): void {
   for (const { key, state } of group.registrations) {
     const kv = bench.memory.get(key);
     expect(state).toEqual({ status: "registered", leaseId: kv?.lease, revision: kv?.modRevision });
@@ -129,6 +130,24 @@ describe("a group of registrations", () => {
     expectTrue(group);
     expect(writesOf(group)).toBe(COUNT + 2);
     expect(seen.statuses).toEqual(["registered", "partial", "registered"]);
+  });
+
+  it("sees what happens to keys of which each may be read, but not what lies between (R8)", async () => {
+    const { memory, clock } = bench;
+    const denied = etcdError(7, "etcdserver: permission denied");
+    const client = bench.newClient({
+      wrap: (transport) => ({
+        range: (request, options) =>
+          request.rangeEnd ? Promise.reject(denied) : transport.range(request, options),
+      }),
+    });
+    const group = await bench.run(registerAll(client, { instances: instances(20) }));
+    await clock.advance(2_000);
+    memory.delete(keyOf(3));
+    memory.put(keyOf(4), "other:1");
+    await clock.advance(1_500);
+    expectTrue({ registrations: group.registrations.filter((_, index) => index !== 4) });
+    expect(group.registrations[4]?.state).toMatchObject({ status: "conflict" });
   });
 
   it("gives way to whoever takes a key, and returns when it is free (R7)", async () => {

@@ -126,4 +126,21 @@ describe("Writes", () => {
     expect(writes.mayAppear(key, LEASE), "in doubt, whatever came after").toBe(true);
     expect(writes.mayAppear(key, 8n as LeaseId)).toBe(false);
   });
+
+  it("does not repeat without end what an etcd refuses that shows that all guards hold", async () => {
+    let sent = 0;
+    const txn: EtcdTransport["txn"] = async ({ failure }) => {
+      sent += 1;
+      if (sent > 5) throw new Error("sent again and again");
+      const header = { clusterId: 1n, memberId: 1n, revision: 5, raftTerm: 1n };
+      return {
+        succeeded: false,
+        header,
+        ranges: failure.map(() => ({ header, kvs: [], more: false, count: 0 })),
+      };
+    };
+    writes = new Writes({ ...transport, txn } as EtcdTransport, signal);
+    await expect(putAll(3)).rejects.toMatchObject({ code: "SD_INVARIANT" });
+    expect(sent).toBe(1);
+  });
 });

@@ -140,6 +140,7 @@ export class Writes {
         if (!succeeded && !isAlone && holds(each.write, current)) again.push(each);
         else each.answer.resolve({ isWritten: succeeded, current, storeRevision: header.revision });
       }
+      if (again.length === batch.length) throw contradiction();
       await this.#send(again.filter(({ signal }) => !signal.aborted));
     } catch (error) {
       if (isNotApplied(error)) settle();
@@ -187,6 +188,11 @@ function operation(write: GuardedWrite): Operation {
 
 function holds(write: GuardedWrite, current: KeyValue | undefined): boolean {
   return write.type === "put" ? (current?.modRevision ?? 0) === write.guard : current?.lease === write.lease;
+}
+
+/** Sent again, they might go round without end. */
+function contradiction(): SdError {
+  return new SdError("SD_INVARIANT", "etcd refused a transaction, and shows that all its guards hold");
 }
 
 /** Whether one of several may be why all were refused. */

@@ -16,10 +16,13 @@ export interface Conditions {
 const files = ["--json", "--log-file"];
 
 /** @param script of package.json */
-export function conditions(script: string, versions: Readonly<Record<string, string>>): Conditions {
-  const given = process.argv.slice(2);
+export function conditions(
+  script: string,
+  versions: Readonly<Record<string, string>>,
+  given: readonly string[] = process.argv.slice(2),
+): Conditions {
   const flags = given.filter(
-    (each, index) => !files.includes(each) && !files.includes(given[index - 1] ?? ""),
+    (each, index) => !files.includes(each.split("=")[0] ?? "") && !files.includes(given[index - 1] ?? ""),
   );
   return {
     // biome-ignore lint/style/noRestrictedGlobals: the day of a run is no duration

@@ -3,7 +3,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { conditions } from "./conditions.js";
 import { failureLines } from "./failure-text.js";
-import { positive, runCommand, whole } from "./flags.js";
+import { oneOf, positive, runCommand, whole, writable } from "./flags.js";
 import { Progress } from "./progress.js";
 import { Totals } from "./report.js";
 import { shrink } from "./shrink.js";
@@ -32,8 +32,8 @@ const MAX_FAILURES = 3;
 async function main(): Promise<number> {
   const { values: flags } = parseArgs({
     options: {
-      seeds: { type: "string", default: "1000" },
-      from: { type: "string", default: "1" },
+      seeds: { type: "string" },
+      from: { type: "string" },
       seed: { type: "string" },
       rivals: { type: "boolean", default: false },
       silent: { type: "boolean", default: false },
@@ -46,8 +46,12 @@ async function main(): Promise<number> {
     process.stdout.write(help);
     return 0;
   }
-  const first = whole("from", flags.seed ?? flags.from);
-  const count = flags.seed === undefined ? positive("seeds", flags.seeds) : 1;
+  oneOf({ seed: flags.seed !== undefined, seeds: flags.seeds !== undefined });
+  oneOf({ seed: flags.seed !== undefined, from: flags.from !== undefined });
+  oneOf({ rivals: flags.rivals, silent: flags.silent });
+  const first = flags.seed === undefined ? whole("from", flags.from ?? "1") : whole("seed", flags.seed);
+  const count = flags.seed === undefined ? positive("seeds", flags.seeds ?? "1000") : 1;
+  writable("json", flags.json);
   const startedAt = performance.now();
   const totals = new Totals();
   const failed: number[] = [];

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { conditions } from "../conditions.js";
-import { runCommand } from "../flags.js";
+import { runCommand, UsageError, writable } from "../flags.js";
 import { newestEtcd } from "../soak/newest-etcd.js";
 import { Lab, UNTIL_MS } from "./lab.js";
 import { leaseScenarios, TTL_SECONDS } from "./lease-scenarios.js";
@@ -35,6 +35,11 @@ async function main(): Promise<number> {
     process.stdout.write(help);
     return 0;
   }
+  const names = [...watchScenarios, ...leaseScenarios].map((scenario) => scenario.name);
+  if (!names.some((each) => each.includes(flags.only))) {
+    throw new UsageError(`--only must be part of the name of a schedule, got ${JSON.stringify(flags.only)}`);
+  }
+  writable("json", flags.json);
   const { name, binary } = newestEtcd();
   await using lab = await Lab.start(binary);
   const limits = `never: not within ${UNTIL_MS / 1_000} s (a key: ${UNTIL_MS / 2_000} s)`;

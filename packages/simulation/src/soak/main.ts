@@ -2,7 +2,7 @@ import { openSync, writeFileSync, writeSync } from "node:fs";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { type Clock, sleep, systemClock } from "@sd/core";
-import { runCommand, whole } from "../flags.js";
+import { positive, runCommand, whole, writable } from "../flags.js";
 import { type Figures, figures } from "./figures.js";
 import { Ledger } from "./ledger.js";
 import { newestEtcd } from "./newest-etcd.js";
@@ -45,11 +45,13 @@ async function main(): Promise<number> {
   }
   const minutes = whole("minutes", flags.minutes);
   const seed = whole("seed", flags.seed);
+  const members = positive("members", flags.members);
+  for (const name of ["json", "log-file"] as const) writable(name, flags[name]);
   const newest = newestEtcd();
   const result = await run(newest, {
     minutes,
     seed,
-    members: whole("members", flags.members),
+    members,
     isSecure: flags.secure,
     logFile: flags["log-file"],
   });

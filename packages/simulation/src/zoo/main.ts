@@ -4,7 +4,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { conditions } from "../conditions.js";
-import { positive, runCommand } from "../flags.js";
+import { positive, runCommand, UsageError, writable } from "../flags.js";
 import { defects } from "./defects.js";
 import { hunt, plant } from "./plant.js";
 
@@ -35,8 +35,9 @@ async function main(): Promise<number> {
   const seeds = positive("seeds", flags.seeds);
   const chosen = defects.filter(({ name }) => name.includes(flags.only));
   if (chosen.length === 0) {
-    throw new TypeError(`--only must be part of the name of a defect, got ${JSON.stringify(flags.only)}`);
+    throw new UsageError(`--only must be part of the name of a defect, got ${JSON.stringify(flags.only)}`);
   }
+  writable("json", flags.json);
   const width = Math.max(...chosen.map(({ name }) => name.length));
   process.stdout.write(`${"defect".padEnd(width)}  breaks  seed  seeds   time\n`);
   let missed = 0;
