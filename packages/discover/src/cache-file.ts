@@ -1,6 +1,6 @@
 import { constants, type Stats } from "node:fs";
 import { open, rename, rm, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { calendarMs, SdError } from "@sd/core";
 
 /** Where a cache is kept: a file. Another one is for tests, which need a calendar and no disk. */
@@ -26,8 +26,10 @@ let storages = 0;
  * It is written beside its place, brought to the disk and renamed, with the mode 0600. It is read only if it is a
  * regular file that belongs to this user or to root and that nobody else may write.
  */
-export function cacheFileAt(path: string): CacheStorage {
+export function cacheFileAt(given: string): CacheStorage {
   storages += 1;
+  // The same file, wherever the process changes its directory to.
+  const path = resolve(given);
   const beside = `${path}.${process.pid}-${storages}.tmp`;
   return {
     now: calendarMs,
