@@ -10,10 +10,12 @@
  * @typedef {object} Setting what the parent process gets
  * @property {string} endpoint
  * @property {import("./raw-etcd.mjs").RawEtcd} etcd
+ * @property {import("@sd/testing").EtcdProcess} process
  *
  * @typedef {object} Target
  * @property {string} [of] a contender: the figure is to be at most `max` times its; else at most `max`
- * @property {number} max
+ * @property {number} [max]
+ * @property {number} [min] instead of `max`
  *
  * @typedef {object} Row
  * @property {string} metric

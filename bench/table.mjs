@@ -9,7 +9,7 @@ import { ratios, spread } from "./alternate.mjs";
  * @property {string} metric
  * @property {string} unit
  * @property {Record<string, Spread>} figures by contender
- * @property {{ of: string | undefined, max: number, ratio: Spread, isMet: boolean }[]} targets
+ * @property {{ of: string | undefined, limit: string, ratio: Spread, isMet: boolean }[]} targets
  */
 
 /**
@@ -28,9 +28,10 @@ export function summarise(job, results) {
       metric,
       unit,
       figures: Object.fromEntries(measured.map((contender) => [contender, spread(values(contender))])),
-      targets: targets.map(({ of, max }) => {
+      targets: targets.map(({ of, max = Number.POSITIVE_INFINITY, min }) => {
         const ratio = spread(of === undefined ? values(ours) : ratios(values(ours), values(of)));
-        return { of, max, ratio, isMet: ratio.median <= max };
+        const limit = min === undefined ? `<= ${max}` : `>= ${min}`;
+        return { of, limit, ratio, isMet: ratio.median <= max && ratio.median >= (min ?? 0) };
       }),
     };
   });
@@ -49,10 +50,10 @@ export function table(lines) {
       others.map(([name, { median }]) => `${name} ${number(median)}`).join(", "),
     ];
     if (line.targets.length === 0) return [[...first, "", "", ""]];
-    return line.targets.map(({ of, max, ratio, isMet }, index) => [
+    return line.targets.map(({ of, limit, ratio, isMet }, index) => [
       ...(index === 0 ? first : ["", "", "", ""]),
       of === undefined ? "" : `${number(ratio.median)} (${range(ratio)}) x ${of}`,
-      `<= ${max}${of === undefined ? ` ${line.unit}` : ""}`,
+      `${limit}${of === undefined ? ` ${line.unit}` : ""}`,
       isMet ? "met" : "missed",
     ]);
   });

@@ -6,6 +6,7 @@ import { deferred } from "./kit/deferred.js";
 import { requireMethods, requireOptions, SdError } from "./kit/errors.js";
 import { type Random, systemRandom } from "./kit/random.js";
 import { Leases } from "./lease/leases.js";
+import { FirstPages } from "./watch/first-pages.js";
 import { WatchHub } from "./watch/watch-hub.js";
 
 /** Ports that a test may exchange. */
@@ -38,6 +39,8 @@ export class EtcdClient implements AsyncDisposable {
   readonly transport: EtcdTransport;
   readonly leases: Leases;
   readonly watches: WatchHub;
+  /** Where lists begin, those of one turn of the event loop together. */
+  readonly lists: FirstPages;
   readonly clock: Clock;
   readonly random: Random;
   /** Shared by all that tries again on this client. */
@@ -54,6 +57,7 @@ export class EtcdClient implements AsyncDisposable {
     this.retries = new RetryBudget(clock);
     this.leases = new Leases(transport, clock, random, this.retries);
     this.watches = new WatchHub(transport, clock, random);
+    this.lists = new FirstPages(transport);
   }
 
   get isClosed(): boolean {

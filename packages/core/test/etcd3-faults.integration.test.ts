@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { connect as connectTcp, type Socket } from "node:net";
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
 import {
   EtcdProcess,
   eventually,
@@ -18,6 +18,14 @@ import type { WatchRequest } from "../src/etcd/types.js";
 
 const key = new TextEncoder().encode("/k");
 const REFUSED = "http://127.0.0.1:1";
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
 
 async function timed<T>(work: Promise<T>): Promise<{ readonly ms: number; readonly outcome: unknown }> {
   const start = performance.now();
@@ -106,6 +114,26 @@ describe.each(oldestAndNewestEtcd())("the etcd3 transport, when a member fails, 
     await new Promise((resolve) => setTimeout(resolve, 3_000));
     unsubscribe("net.client.socket", count);
     expect(sockets).toBe(atRest);
+  });
+
+  it("closes what grpc-js opens after a backoff that was under way when it was closed", async () => {
+    const port = await freePort();
+    const transport = createEtcd3Transport({ endpoints: `127.0.0.1:${port}` });
+    await expect(transport.range({ key })).rejects.toMatchObject({ code: "SD_UNAVAILABLE" });
+    const late: Socket[] = [];
+    const note = (message: unknown): void => void late.push((message as { socket: Socket }).socket);
+    subscribe("net.client.socket", note);
+    const accepted = new Set<Socket>();
+    const server = createServer((socket) => {
+      accepted.add(socket.on("error", () => {}).on("close", () => accepted.delete(socket)));
+      socket.resume();
+    });
+    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+    await transport.close();
+    await eventually(() => expect(late).toHaveLength(1));
+    unsubscribe("net.client.socket", note);
+    await eventually(() => expect([late[0]?.closed, accepted.size]).toEqual([true, 0]), { timeoutMs: 1_000 });
+    await new Promise((resolve) => server.close(resolve));
   });
 
   it("says why, if none can be reached, and does not hammer it", async () => {

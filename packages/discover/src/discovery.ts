@@ -364,7 +364,7 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
 
   #newPicker(): Picker<T> {
     const picker = this.#makePicker(this.#client.random);
-    for (const instance of this.#store.entries()) this.#follow(picker, { type: "added", instance });
+    for (const instance of this.#store.entries()) if (this.#isPickable(instance)) picker.add(instance);
     return picker;
   }
 

@@ -32,15 +32,25 @@ export class WeightedTurns<T extends Keyed> {
     this.#weightOf = weightOf;
   }
 
+  /** Takes in a member of a new key, of a weight above 0. */
+  add(member: T): void {
+    const weight = this.#weightOf(member);
+    this.#weights.set(member.key, weight);
+    const tier = this.#tiers.get(weight) ?? this.#addTier(weight);
+    tier.turns.add(member);
+    this.#resize(tier);
+  }
+
   /** Takes in a member of a weight above 0, or the newest of one that it has. */
   put(member: T): void {
     const weight = this.#weightOf(member);
     const before = this.#weights.get(member.key);
-    if (before !== undefined && before !== weight) this.delete(member);
-    this.#weights.set(member.key, weight);
-    const tier = this.#tiers.get(weight) ?? this.#add(weight);
-    tier.turns.put(member);
-    this.#resize(tier);
+    if (before === weight) {
+      this.#tiers.get(weight)?.turns.put(member);
+      return;
+    }
+    if (before !== undefined) this.delete(member);
+    this.add(member);
   }
 
   delete(member: T): void {
@@ -62,7 +72,7 @@ export class WeightedTurns<T extends Keyed> {
     return tier.turns.take();
   }
 
-  #add(weight: number): Tier<T> {
+  #addTier(weight: number): Tier<T> {
     const tier = { weight, turns: new Turns<T>(), due: this.#now, step: 0, place: this.#heap.length };
     this.#tiers.set(weight, tier);
     this.#heap.push(tier);

@@ -1,18 +1,20 @@
-import type { EtcdTransport, KeyValue, LeaseId } from "@sd/core";
+import type { KeyValue, LeaseId } from "@sd/core";
 import { SdError } from "@sd/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Harness } from "../test/harness.js";
 import { type ClaimRequest, claim } from "./claim.js";
+import { Writes } from "./writes.js";
 
 const KEY = "/web/node1";
 const OURS = 7n as LeaseId;
 const OTHER = 8n as LeaseId;
 
 let bench: Harness;
-let transport: EtcdTransport;
+let writes: Writes;
 beforeEach(async () => {
   bench = new Harness();
-  transport = bench.memory.transport();
+  const transport = bench.memory.transport();
+  writes = new Writes(transport, new AbortController().signal);
   for (const id of [OURS, OTHER]) await transport.grant({ id, ttlSeconds: 60 });
   return () => bench.end();
 });
@@ -30,21 +32,21 @@ const txns = (): number => bench.memory.callsOf("txn").length;
 
 describe("claim()", () => {
   it("writes an absent key in one transaction", async () => {
-    expect(await claim(transport, request())).toEqual({ type: "owned", revision: 2, storeRevision: 2 });
+    expect(await claim(writes, request())).toEqual({ type: "owned", revision: 2, storeRevision: 2 });
     expect([bench.textOf(KEY), txns()]).toEqual(["a", 1]);
   });
 
   it("writes nothing when all is well already, and tells since when", async () => {
-    await claim(transport, request());
+    await claim(writes, request());
     bench.memory.put("/other", "x");
-    expect(await claim(transport, request())).toEqual({ type: "owned", revision: 2, storeRevision: 3 });
+    expect(await claim(writes, request())).toEqual({ type: "owned", revision: 2, storeRevision: 3 });
     expect(bench.writes(KEY)).toBe(1);
   });
 
   it("replaces its own value under its own lease", async () => {
-    await claim(transport, request());
-    await claim(transport, request({ value: Buffer.from("b") }));
-    await claim(transport, request({ value: Buffer.from("c"), expected: 3 }));
+    await claim(writes, request());
+    await claim(writes, request({ value: Buffer.from("b") }));
+    await claim(writes, request({ value: Buffer.from("c"), expected: 3 }));
     expect(bench.history(KEY)).toEqual(["a", "b", "c"]);
     expect(txns()).toBe(4);
   });
@@ -53,7 +55,7 @@ describe("claim()", () => {
     bench.memory.put(KEY, "x", { lease: OTHER });
     const shown: KeyValue[] = [];
     const mayReplace = (current: KeyValue): boolean => !shown.push(current);
-    const result = await claim(transport, request({ mayReplace }));
+    const result = await claim(writes, request({ mayReplace }));
     expect(result).toMatchObject({ type: "foreign", storeRevision: 2 });
     expect(shown).toMatchObject([{ lease: OTHER, modRevision: 2 }]);
     expect(bench.history(KEY)).toEqual(["x"]);
@@ -67,24 +69,24 @@ describe("claim()", () => {
       if (shown.length === 1) bench.memory.put(KEY, "y");
       return shown.length < 2;
     };
-    expect((await claim(transport, request({ mayReplace }))).type).toBe("foreign");
+    expect((await claim(writes, request({ mayReplace }))).type).toBe("foreign");
     expect(shown).toEqual(["x", "y"]);
     expect(bench.textOf(KEY)).toBe("y");
   });
 
   it("writes an absent key although another revision was expected", async () => {
-    expect((await claim(transport, request({ expected: 99 }))).type).toBe("owned");
+    expect((await claim(writes, request({ expected: 99 }))).type).toBe("owned");
     expect([bench.textOf(KEY), txns()]).toEqual(["a", 2]);
   });
 
   it("does not take an entry without a lease for its own (R2)", async () => {
     bench.memory.put(KEY, "a");
-    expect((await claim(transport, request())).type).toBe("foreign");
+    expect((await claim(writes, request())).type).toBe("foreign");
   });
 
   it("throws SD_LEASE_LOST for a dead lease, and writes nothing (R4)", async () => {
     bench.memory.revokeLease(OURS);
-    const error = await claim(transport, request()).catch((thrown: unknown) => thrown);
+    const error = await claim(writes, request()).catch((thrown: unknown) => thrown);
     expect(SdError.is(error, "SD_LEASE_LOST")).toBe(true);
     expect(bench.history(KEY)).toEqual([]);
   });

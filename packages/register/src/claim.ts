@@ -1,4 +1,5 @@
-import type { EtcdTransport, KeyValue, LeaseId, TxnRequest } from "@sd/core";
+import type { KeyValue, LeaseId } from "@sd/core";
+import type { Writes } from "./writes.js";
 
 export interface ClaimRequest {
   readonly key: Uint8Array;
@@ -31,20 +32,19 @@ export type ClaimResult = Owned | Foreign;
 /**
  * Makes the key hold our value under our lease, unless it is another's.
  *
- * Every write is a transaction guarded by what we saw: the key is absent, or unchanged since `expected`.
+ * Every write is guarded by what we saw: the key is absent, or unchanged since `expected`.
  * So a request that arrives late or twice does nothing, and a failed call is put right by claiming again:
  * the claim reads the key back before it writes. Nothing is written if all is well already.
  *
  * @throws SdError `SD_LEASE_LOST` if etcd does not know the lease.
  */
-export async function claim(transport: EtcdTransport, request: ClaimRequest): Promise<ClaimResult> {
-  const { value, lease, signal } = request;
+export async function claim(writes: Pick<Writes, "write">, request: ClaimRequest): Promise<ClaimResult> {
+  const { key, value, lease, signal } = request;
   let guard = request.expected ?? 0;
   for (;;) {
-    const answer = await transport.txn(guardedPut(request, guard), { signal });
-    const { revision: storeRevision } = answer.header;
-    if (answer.succeeded) return { type: "owned", revision: storeRevision, storeRevision };
-    const current = answer.ranges[0]?.kvs[0];
+    const answer = await writes.write({ type: "put", key, value, lease, guard }, signal);
+    const { isWritten, current, storeRevision } = answer;
+    if (isWritten) return { type: "owned", revision: storeRevision, storeRevision };
     if (!current) {
       guard = 0;
     } else if (current.lease === lease && Buffer.compare(current.value, value) === 0) {
@@ -55,13 +55,4 @@ export async function claim(transport: EtcdTransport, request: ClaimRequest): Pr
       return { type: "foreign", current, storeRevision };
     }
   }
-}
-
-/** Puts if the key's modification revision is `guard` (0: absent), else reads it. */
-function guardedPut({ key, value, lease }: ClaimRequest, guard: number): TxnRequest {
-  return {
-    compare: [{ target: "mod", key, equals: guard }],
-    success: [{ type: "put", key, value, lease }],
-    failure: [{ type: "range", range: { key } }],
-  };
 }

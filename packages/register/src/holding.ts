@@ -6,6 +6,7 @@ import {
   isNotApplied,
   type KeyValue,
   type Lease,
+  type LeaseState,
   type Position,
   retryDelayMs,
   SdError,
@@ -13,8 +14,8 @@ import {
 } from "@sd/core";
 import { claim, type Owned } from "./claim.js";
 import type { Contents } from "./contents.js";
+import type { LeaseGroup } from "./lease-group.js";
 import type { LossReason } from "./registration-state.js";
-import { watchKey } from "./watch-key.js";
 
 /** Why a key is not held any more. */
 export type Ending =
@@ -31,8 +32,7 @@ export interface HoldingOptions<Update> {
   readonly contents: Contents<Update>;
   /** What the claim has found. */
   readonly owned: Owned;
-  /** The longest pause between two tries to write an update. */
-  readonly capMs: number;
+  readonly group: LeaseGroup;
   /** Called when an update was written, and with an error when it could not be yet. */
   onWritten(revision: number, error?: unknown): void;
   /** Called once, in the same turn in which it becomes known. */
@@ -64,9 +64,8 @@ export class Holding<Update> {
 
   /** Holds until the end. */
   async run(): Promise<void> {
-    const { client, key, lease, owned } = this.#options;
-    const guard = watchKey(
-      client,
+    const { group, key, lease, owned } = this.#options;
+    const guard = group.watch(
       key,
       { revision: owned.storeRevision, held: owned.revision },
       (current, position) => {
@@ -74,9 +73,11 @@ export class Holding<Update> {
         if (!this.#isWriting) this.#judge();
       },
     );
-    using _ = lease.subscribe((state) => {
+    const judgeLease = (state: LeaseState): void => {
       if (state.status === "lost") this.end({ type: "lost", reason: `lease-${state.reason}` });
-    });
+    };
+    using _ = lease.subscribe(judgeLease);
+    judgeLease(lease.state);
     try {
       await this.#write();
     } finally {
@@ -98,9 +99,9 @@ export class Holding<Update> {
 
   /** Writes each update as it comes, until the end. */
   async #write(): Promise<void> {
-    const { client, contents, capMs, onWritten } = this.#options;
+    const { client, contents, group, onWritten } = this.#options;
     const { signal } = this.#over;
-    const first = Backoff.start({ capMs });
+    const first = Backoff.start({ capMs: group.capMs });
     let backoff = first;
     while (!signal.aborted) {
       if (contents.isWritten) {
@@ -128,11 +129,11 @@ export class Holding<Update> {
   }
 
   async #writeOnce(): Promise<void> {
-    const { client, key, lease, contents, onWritten } = this.#options;
+    const { group, key, lease, contents, onWritten } = this.#options;
     const { wanted, wantedVersion } = contents;
     this.#isWriting = true;
     try {
-      const result = await claim(client.transport, {
+      const result = await claim(group.writes, {
         key,
         value: wanted.value,
         lease: lease.id,

@@ -1,6 +1,9 @@
 export type { InstanceUpdate } from "./content.js";
+export type { GroupState } from "./group-state.js";
 export type {
   ConflictPolicy,
+  InstanceOptions,
+  RegisterAllOptions,
   RegisterKeyOptions,
   RegisterOptions,
   RegistrationOptions,
@@ -14,5 +17,7 @@ export {
   startRegistration,
   type WaitOptions,
 } from "./register.js";
+export { type InstanceGroup, registerAll, startAllRegistrations } from "./register-all.js";
 export type { Registration } from "./registration.js";
+export type { RegistrationGroup } from "./registration-group.js";
 export type { LossReason, Owner, RegistrationState } from "./registration-state.js";

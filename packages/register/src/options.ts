@@ -1,5 +1,12 @@
-import { type Format, type InstanceRecord, invalidArgument } from "@sd/core";
-import { type Content, toBytes } from "./content.js";
+import {
+  defaultFormat,
+  type Format,
+  type InstanceRecord,
+  instanceKey,
+  invalidArgument,
+  requireMethods,
+} from "@sd/core";
+import { type Content, type InstanceUpdate, instanceContent, toBytes } from "./content.js";
 
 /**
  * What to do when the key is another's.
@@ -32,13 +39,21 @@ export interface RegisterKeyOptions extends RegistrationOptions {
   readonly value: string | Uint8Array;
 }
 
-export interface RegisterOptions extends RegistrationOptions, InstanceRecord {
+/** An instance of a service, and how it is written. */
+export interface InstanceOptions extends InstanceRecord {
   /** The name that others discover. */
   readonly service: string;
   /** Tells this instance from others of the service; the same after a restart, if it can be. */
   readonly id: string;
   /** How the instance is written. Default: `host:port`, or JSON if there is more to say. */
   readonly format?: Format | undefined;
+}
+
+export interface RegisterOptions extends RegistrationOptions, InstanceOptions {}
+
+export interface RegisterAllOptions extends RegistrationOptions {
+  /** At least one; each with a key of its own. */
+  readonly instances: readonly InstanceOptions[];
 }
 
 /** Checked options, with defaults. */
@@ -52,6 +67,17 @@ export interface Settings<Update> {
 
 const policies: readonly unknown[] = ["yield", "takeover", "fail"] satisfies ConflictPolicy[];
 const MAX_TTL_SECONDS = 86_400;
+
+/** @throws SdError `SD_INVALID_ARGUMENT` for the first option that cannot work. */
+export function instanceSettings(
+  instance: InstanceOptions,
+  options: RegistrationOptions,
+): Settings<InstanceUpdate> {
+  const { service, id, format = defaultFormat, address, weight, version, zone, metadata } = instance;
+  requireMethods("format", format, ["read", "write"]);
+  const content = instanceContent({ address, weight, version, zone, metadata }, format);
+  return checkSettings(instanceKey(service, id), content, options);
+}
 
 /** @throws SdError `SD_INVALID_ARGUMENT` for the first option that cannot work. */
 export function checkSettings<Update>(

@@ -1,13 +1,6 @@
-import {
-  defaultFormat,
-  type EtcdClient,
-  instanceKey,
-  requireMethods,
-  requireOptions,
-  requireSignal,
-} from "@sd/core";
-import { type InstanceUpdate, instanceContent, rawContent } from "./content.js";
-import { checkSettings, type RegisterKeyOptions, type RegisterOptions } from "./options.js";
+import { type EtcdClient, requireMethods, requireOptions, requireSignal } from "@sd/core";
+import { type InstanceUpdate, rawContent } from "./content.js";
+import { checkSettings, instanceSettings, type RegisterKeyOptions, type RegisterOptions } from "./options.js";
 import { Registration } from "./registration.js";
 
 /** Ends the waiting for the registration, which is then closed. */
@@ -52,10 +45,7 @@ export function registerKey(
  */
 export function startRegistration(client: EtcdClient, options: RegisterOptions): InstanceRegistration {
   checkArguments(client, options);
-  const { service, id, format = defaultFormat, address, weight, version, zone, metadata } = options;
-  requireMethods("format", format, ["read", "write"]);
-  const content = instanceContent({ address, weight, version, zone, metadata }, format);
-  return new Registration(client, checkSettings(instanceKey(service, id), content, options));
+  return new Registration(client, instanceSettings(options, options));
 }
 
 /** As `startRegistration()`, for any key and value. */
@@ -64,25 +54,29 @@ export function startKeyRegistration(client: EtcdClient, options: RegisterKeyOpt
   return new Registration(client, checkSettings(options.key, rawContent(options.value), options));
 }
 
-function checkArguments(client: EtcdClient, options: unknown): void {
+/** @throws SdError `SD_INVALID_ARGUMENT` for what is no client, or no options. */
+export function checkArguments(client: EtcdClient, options: unknown): void {
   requireMethods("client", client, ["attach"], "made by createClient()");
   requireOptions("the options of a registration", options);
 }
 
-async function whenReady<Update>(
-  options: WaitOptions,
-  start: () => Registration<Update>,
-): Promise<Registration<Update>> {
+/** What is started is closed again if it does not become ready. */
+export async function whenReady<T extends Startable>(options: WaitOptions, start: () => T): Promise<T> {
   requireOptions("the options of a registration", options);
   const { signal } = options;
   requireSignal(signal);
   signal?.throwIfAborted();
-  const registration = start();
+  const started = start();
   try {
-    await registration.ready({ signal });
-    return registration;
+    await started.ready({ signal });
+    return started;
   } catch (error) {
-    await registration.close();
+    await started.close();
     throw error;
   }
+}
+
+interface Startable {
+  ready(options: WaitOptions): Promise<void>;
+  close(): Promise<unknown>;
 }

@@ -50,5 +50,6 @@ export const registrationTransitions: Transitions<RegistrationState> = {
 };
 
 export function ownerOf(kv: KeyValue): Owner {
-  return { value: kv.value, leaseId: kv.lease, modRevision: kv.modRevision };
+  // What etcd sent may be a view of a large message.
+  return { value: Uint8Array.from(kv.value), leaseId: kv.lease, modRevision: kv.modRevision };
 }

@@ -7,7 +7,6 @@ import {
   isLasting,
   type KeyValue,
   type Lease,
-  Listeners,
   Machine,
   Mailbox,
   newestOnly,
@@ -24,9 +23,9 @@ import {
 import { type ClaimResult, claim, type Owned } from "./claim.js";
 import { Contents } from "./contents.js";
 import { type Ending, Holding } from "./holding.js";
+import { LeaseGroup } from "./lease-group.js";
 import type { Settings } from "./options.js";
 import { ownerOf, type RegistrationState, registrationTransitions } from "./registration-state.js";
-import { watchKey } from "./watch-key.js";
 
 /** At most one repair in this time; repeated ones wait longer, up to the backoff's cap. */
 const REPAIR_MS = 1_000;
@@ -40,8 +39,6 @@ const PEACE_MS = 120_000;
 const FREE_REPAIRS = 3;
 /** What remains at least of a pause, whatever the try before it took: who failed together disperses. */
 const PAUSE_SHARE = 0.2;
-/** Leases of our own that are remembered: an entry under one of them is ours, whatever etcd went through. */
-const MAX_OWN_LEASES = 16;
 
 /**
  * Keeps a key in etcd, with our value, under our lease, until `close()`.
@@ -60,14 +57,12 @@ export class Registration<Update> implements AsyncDisposable {
   readonly #client: EtcdClient;
   readonly #settings: Settings<Update>;
   readonly #machine = new Machine<RegistrationState>({ status: "registering" }, registrationTransitions);
-  readonly #renewals = new Listeners<[renewal: Renewal]>();
   readonly #ready = deferred<void>();
   readonly #abort = new AbortController();
-  readonly #attachment: Disposable;
+  readonly #attachment: Disposable | undefined;
   readonly #loop: Promise<void>;
   readonly #contents: Contents<Update>;
-  #lease: Lease | undefined;
-  readonly #ownLeases = new Set<bigint>();
+  readonly #group: LeaseGroup;
   /** Once registered, a foreign entry is never again taken for a predecessor's. */
   #wasRegistered = false;
   #holding: Holding<Update> | undefined;
@@ -75,14 +70,18 @@ export class Registration<Update> implements AsyncDisposable {
   #repairs = 0;
   #closed: Promise<Revocation> | undefined;
 
-  /** @internal see `startRegistration()` */
-  constructor(client: EtcdClient, settings: Settings<Update>) {
+  /**
+   * @internal see `startRegistration()`
+   * @param group that has our key, and ends with the client; else it is alone in one.
+   */
+  constructor(client: EtcdClient, settings: Settings<Update>, group?: LeaseGroup) {
     this.#client = client;
     this.#settings = settings;
     this.#contents = new Contents(settings.content);
     this.key = Buffer.from(settings.key).toString();
     this.#ready.promise.catch(() => {});
-    this.#attachment = client.attach(this);
+    this.#attachment = group ? undefined : client.attach(this);
+    this.#group = group ?? new LeaseGroup(client, [settings]);
     this.#loop = this.#run();
   }
 
@@ -117,7 +116,7 @@ export class Registration<Update> implements AsyncDisposable {
       renewed[Symbol.dispose]();
       ended[Symbol.dispose]();
     });
-    const renewed = this.#renewals.add((renewal) => box.put(renewal));
+    const renewed = this.#group.renewals.add((renewal) => box.put(renewal));
     const ended = this.subscribe(({ status }) => {
       if (status === "draining" || status === "failed") box.close();
     });
@@ -175,9 +174,8 @@ export class Registration<Update> implements AsyncDisposable {
     this.#machine.enter({ status: "draining" });
     this.#holding?.end({ type: "closed" });
     await this.#loop;
-    const timeoutMs = this.#settings.closeTimeoutMs;
-    const revocation = (await this.#lease?.revoke({ timeoutMs })) ?? { confirmed: true, revision: undefined };
-    this.#attachment[Symbol.dispose]();
+    const revocation = await this.#group.leave(this.#settings.key);
+    this.#attachment?.[Symbol.dispose]();
     this.#machine.enter({ status: "deregistered", confirmed: revocation.confirmed });
     return revocation;
   }
@@ -185,13 +183,15 @@ export class Registration<Update> implements AsyncDisposable {
   async #run(): Promise<void> {
     const { clock, random, retries } = this.#client;
     const { signal } = this.#abort;
-    const first = Backoff.start({ capMs: this.#capMs });
+    const { capMs } = this.#group;
+    const first = Backoff.start({ capMs });
     let backoff = first;
     while (!signal.aborted) {
       let delayMs = 0;
       const triedAt = clock.now();
+      let lease: Lease | undefined;
       try {
-        const lease = await this.#obtainLease();
+        lease = await this.#group.obtain((error) => this.#report(error), signal);
         const result = await this.#claim(lease);
         retries.succeeded();
         backoff = first;
@@ -206,11 +206,11 @@ export class Registration<Update> implements AsyncDisposable {
           const pauseMs = REPAIR_MS * 2 ** Math.max(0, this.#repairs - FREE_REPAIRS);
           if (taken && this.#settings.onConflict === "takeover") {
             await this.#truce(taken, Math.min(MAX_TAKEOVER_MS, pauseMs));
-          } else delayMs = Math.min(this.#capMs, pauseMs) - heldMs;
+          } else delayMs = Math.min(capMs, pauseMs) - heldMs;
         }
       } catch (error) {
         if (signal.aborted) return;
-        if (SdError.is(error, "SD_LEASE_LOST")) this.#lease?.lose("expired");
+        if (SdError.is(error, "SD_LEASE_LOST")) lease?.lose("expired");
         publish("sd:registration:failed", () => ({ key: escapeControl(this.key), error }));
         this.#report(error);
         const pauseMs = retryDelayMs(error, backoff, random);
@@ -224,44 +224,9 @@ export class Registration<Update> implements AsyncDisposable {
     }
   }
 
-  /** No two tries begin further apart, but by what a try takes: after an outage it is soon back (R13). */
-  get #capMs(): number {
-    return Math.min(5_000, (this.#settings.ttlSeconds * 1_000) / 3);
-  }
-
-  /** The lease that we have; else the one that we had, if etcd still holds it; else a new one. */
-  async #obtainLease(): Promise<Lease> {
-    const { leases } = this.#client;
-    const { signal } = this.#abort;
-    const last = this.#lease;
-    if (last?.state.status === "active") return last;
-    let lease: Lease | undefined;
-    if (last?.state.status === "lost" && last.state.reason === "overdue") {
-      using _ = leases.onInterrupted((error) => this.#report(error));
-      lease = await leases.recover({ id: last.id, ttlSeconds: last.ttlSeconds, signal }).catch((error) => {
-        if (!SdError.is(error, "SD_LEASE_LOST")) throw error;
-        return undefined;
-      });
-    }
-    lease ??= await leases.grant({ ttlSeconds: this.#settings.ttlSeconds, signal });
-    this.#lease = lease;
-    this.#remember(lease.id);
-    lease.onRenewal((renewal) => this.#renewals.emit(renewal));
-    lease.subscribe((state) => {
-      if (state.status === "lost") this.#end({ type: "lost", reason: `lease-${state.reason}` });
-    });
-    return lease;
-  }
-
-  #remember(id: bigint): void {
-    this.#ownLeases.add(id);
-    const [oldest] = this.#ownLeases;
-    if (this.#ownLeases.size > MAX_OWN_LEASES && oldest !== undefined) this.#ownLeases.delete(oldest);
-  }
-
   async #claim(lease: Lease): Promise<ClaimResult> {
     const { wanted, wantedVersion } = this.#contents;
-    const result = await claim(this.#client.transport, {
+    const result = await claim(this.#group.writes, {
       key: this.#settings.key,
       value: wanted.value,
       lease: lease.id,
@@ -274,7 +239,7 @@ export class Registration<Update> implements AsyncDisposable {
   }
 
   #mayReplace(current: KeyValue): boolean {
-    if (this.#settings.onConflict === "takeover" || this.#ownLeases.has(current.lease)) return true;
+    if (this.#settings.onConflict === "takeover" || this.#group.isOwn(current.lease)) return true;
     return !this.#wasRegistered && this.#contents.wanted.isPredecessor(current.value);
   }
 
@@ -288,11 +253,11 @@ export class Registration<Update> implements AsyncDisposable {
     if (this.#abort.signal.aborted) return;
     this.#holding = new Holding({
       client: this.#client,
+      group: this.#group,
       key: this.#settings.key,
       lease,
       contents: this.#contents,
       owned,
-      capMs: this.#capMs,
       onWritten: (revision, error) => this.#tellRegistered(lease, revision, error),
       onEnd: (ending) => {
         if (ending.type === "taken") taken = ending.by;
@@ -330,7 +295,7 @@ export class Registration<Update> implements AsyncDisposable {
 
   /** It may be ours, but they would take it back: leaves it to them for a while, unless they leave it. */
   async #truce(current: KeyValue, timeoutMs: number): Promise<void> {
-    await this.#untilFree((now) => this.#ownLeases.has(now.lease), current, current.modRevision, timeoutMs);
+    await this.#untilFree((now) => this.#group.isOwn(now.lease), current, current.modRevision, timeoutMs);
   }
 
   /** Waits until the key, which held `current` at `revision`, is gone or free, for `timeoutMs` at most. */
@@ -343,15 +308,10 @@ export class Registration<Update> implements AsyncDisposable {
     const { signal } = this.#abort;
     if (signal.aborted) return;
     const free = deferred<void>();
-    const guard = watchKey(
-      this.#client,
-      this.#settings.key,
-      { revision, held: current.modRevision },
-      (now) => {
-        if (!now || isFree(now)) free.resolve();
-        else this.#enterConflict(now);
-      },
-    );
+    const guard = this.#group.watch(this.#settings.key, { revision, held: current.modRevision }, (now) => {
+      if (!now || isFree(now)) free.resolve();
+      else this.#enterConflict(now);
+    });
     await waitFor(free.promise, { clock: this.#client.clock, signal, timeoutMs }).catch(() => {});
     await guard.close();
   }
@@ -379,9 +339,9 @@ export class Registration<Update> implements AsyncDisposable {
     this.#enter({ status: "failed", error });
     this.#ready.reject(error);
     this.#contents.end(closedError(this.key));
-    const revocation = this.#lease?.revoke({ timeoutMs: this.#settings.closeTimeoutMs });
-    // `close()` revokes anew, and has a time limit of its own.
-    if (revocation) await waitFor(revocation, { signal: this.#abort.signal }).catch(() => {});
+    // `close()` tries anew, and has a time limit of its own.
+    const left = this.#group.leave(this.#settings.key);
+    await waitFor(left, { signal: this.#abort.signal }).catch(() => {});
   }
 
   /** Shows why the last try failed, in the state that it leaves us in. */

@@ -1,20 +1,19 @@
 import { type EtcdClient, type KeyValue, type Position, Reflector, type Store } from "@sd/core";
+import type { Known, OnChange } from "./guard.js";
 
 /** A registration hears of its key by the watch; what etcd may lose is rare, and there may be 10,000. */
-const CHECK_EVERY_MS = 600_000;
+export const CHECK_EVERY_MS = 600_000;
 
 /**
  * Watches one key, from a revision at which its state is known.
  *
- * `held` is its modification revision in that state; `undefined`: it was not there.
- * `onChange` gets what the key holds since `revision`, `undefined` if it is gone: of several changes in one
- * message only the outcome. After a compaction, or when etcd's history has broken, the key is read anew.
+ * After a compaction, or when etcd's history has broken, the key is read anew.
  */
 export function watchKey(
   client: EtcdClient,
   key: Uint8Array,
-  { revision, held: first }: { readonly revision: number; readonly held: number | undefined },
-  onChange: (current: KeyValue | undefined, position: Position) => void,
+  { revision, held: first }: Known,
+  onChange: OnChange,
 ): Reflector {
   let held = first;
   const show = (current: KeyValue | undefined, revision: number, { epoch }: Position): void => {

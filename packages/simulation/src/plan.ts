@@ -63,10 +63,15 @@ export interface Plan {
    * has overtaken the old revision, deletes that are not told.
    */
   readonly isSilent: boolean;
+  /** What is registered comes with fifteen others, as a group on one lease. */
+  readonly isGrouped: boolean;
   /** All registrations want one key, and nobody else touches it. */
   readonly isContest: boolean;
   readonly steps: readonly Step[];
 }
+
+/** Of so many seeds one is grouped. */
+const GROUPED_EVERY = 4;
 
 export const PROCESSES = 5;
 const services = ["web", "api"] as const;
@@ -96,7 +101,8 @@ export function planOf(seed: number, { isSilent = false }: { readonly isSilent?:
   }
   const catchUpDelayMs = draw.of([0, 0, 20, 100]);
   const missingLeaseTtl = draw.of<0 | -1>([0, 0, -1]);
-  return { seed, catchUpDelayMs, missingLeaseTtl, isSilent, isContest: false, steps };
+  const isGrouped = seed % GROUPED_EVERY === 0;
+  return { seed, catchUpDelayMs, missingLeaseTtl, isSilent, isContest: false, isGrouped, steps };
 }
 
 /** Faults that touch no key from outside: whose it is remains a matter of those who want it. */
@@ -125,7 +131,15 @@ export function contestOf(seed: number): Plan {
     const action = draw.action();
     if (honest.has(action.type)) steps.push({ afterMs: draw.pause(), action });
   }
-  return { seed, catchUpDelayMs: 0, missingLeaseTtl: 0, isSilent: false, isContest: true, steps };
+  return {
+    seed,
+    catchUpDelayMs: 0,
+    missingLeaseTtl: 0,
+    isSilent: false,
+    isContest: true,
+    isGrouped: false,
+    steps,
+  };
 }
 
 class Draw {

@@ -3,6 +3,7 @@ import {
   type ConflictPolicy,
   type InstanceRegistration,
   type RegistrationState,
+  startAllRegistrations,
   startRegistration,
 } from "@sd/register";
 import type { History, Recorded } from "./history.js";
@@ -18,6 +19,17 @@ export interface Wish {
 }
 
 const CLOSE_MS = 3_000;
+
+/** Starts what is wished: one by itself, several as a group. */
+export function startAll(client: EtcdClient, wishes: readonly Wish[]): readonly InstanceRegistration[] {
+  const [first, ...others] = wishes;
+  if (!first) return [];
+  const { ttlSeconds, onConflict } = first;
+  const options = { ttlSeconds, onConflict, closeTimeoutMs: CLOSE_MS };
+  if (others.length === 0) return [startRegistration(client, { ...first, ...options })];
+  const instances = wishes.map(({ service, id, address }) => ({ service, id, address }));
+  return startAllRegistrations(client, { instances, ...options }).registrations;
+}
 
 /** A registration, and its log checked against the store's history as it is written. */
 export class RegistrationSubject {
@@ -39,7 +51,7 @@ export class RegistrationSubject {
   constructor(
     name: string,
     process: Process,
-    client: EtcdClient,
+    registration: InstanceRegistration,
     wish: Wish,
     history: History,
     record: Record,
@@ -51,7 +63,7 @@ export class RegistrationSubject {
     this.#history = history;
     this.#record = record;
     this.#startedAt = record.now;
-    this.registration = startRegistration(client, { ...wish, closeTimeoutMs: CLOSE_MS });
+    this.registration = registration;
     this.registration.subscribe((state) => this.#enter(state));
     this.registration.ready().then(
       () => {
@@ -64,6 +76,11 @@ export class RegistrationSubject {
   /** Whether it is to have its key, sooner or later. */
   get isWanted(): boolean {
     return !this.#isClosing && this.process.status !== "dead" && this.registration.state.status !== "failed";
+  }
+
+  /** Whether it may delete its key. */
+  get isClosing(): boolean {
+    return this.#isClosing;
   }
 
   get state(): RegistrationState {

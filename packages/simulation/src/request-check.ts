@@ -9,8 +9,8 @@ export class RequestCheck {
   readonly #record: Record;
   readonly #onPut: (key: string, lease: LeaseId) => void;
   readonly granted = new Set<bigint>();
-  /** Writes without an answer, by lease. */
-  readonly #underWay = new Map<bigint, number>();
+  /** Puts without an answer, by lease and key. */
+  readonly #underWay = new Map<string, number>();
 
   constructor(name: string, record: Record, onPut: (key: string, lease: LeaseId) => void) {
     this.#name = name;
@@ -55,7 +55,7 @@ export class RequestCheck {
   }
 
   #txn({ compare, success, failure }: TxnRequest): () => void {
-    const leases: bigint[] = [];
+    const puts: string[] = [];
     for (const operation of [...success, ...failure]) {
       if (operation.type === "range") continue;
       const key = keyOf(operation.key);
@@ -70,15 +70,15 @@ export class RequestCheck {
       else if (!this.granted.has(lease)) this.#blame("R4", `puts ${key} under a lease that is not its own`);
       if (guards.length === 0) this.#blame("R2", `puts ${key} unguarded`);
       this.#onPut(key, lease);
-      leases.push(lease);
+      puts.push(`${lease} ${key}`);
     }
-    for (const lease of leases) {
-      const count = (this.#underWay.get(lease) ?? 0) + 1;
-      this.#underWay.set(lease, count);
-      if (count > 1) this.#blame("R5", `has ${count} writes under way under one lease`);
+    for (const put of puts) {
+      const count = (this.#underWay.get(put) ?? 0) + 1;
+      this.#underWay.set(put, count);
+      if (count > 1) this.#blame("R5", `has ${count} puts under way of one key under one lease`);
     }
     return () => {
-      for (const lease of leases) this.#underWay.set(lease, (this.#underWay.get(lease) ?? 1) - 1);
+      for (const put of puts) this.#underWay.set(put, (this.#underWay.get(put) ?? 1) - 1);
     };
   }
 

@@ -4,7 +4,14 @@ import { Totals } from "./report.js";
 import { shrink } from "./shrink.js";
 import type { Outcome } from "./simulate.js";
 
-const rest = { seed: 1, catchUpDelayMs: 0, missingLeaseTtl: 0, isSilent: false, isContest: false } as const;
+const rest = {
+  seed: 1,
+  catchUpDelayMs: 0,
+  missingLeaseTtl: 0,
+  isSilent: false,
+  isContest: false,
+  isGrouped: false,
+} as const;
 const steps: readonly Step[] = Array.from({ length: 40 }, (_, nth) => ({
   afterMs: 10,
   action: { type: "update", nth },

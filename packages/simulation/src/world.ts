@@ -1,13 +1,13 @@
-import { createClient, type EtcdClient, type KeyValue, type LeaseId } from "@sd/core";
+import { createClient, type EtcdClient, instanceKey, type KeyValue, type LeaseId } from "@sd/core";
 import { leaseId, ManualClock, MemoryEtcd, SeededRandom } from "@sd/testing";
 import { DiscoverySubject, type Target } from "./discovery-subject.js";
 import { Disk } from "./disk.js";
-import { History, type Recorded } from "./history.js";
+import { History, keyOf, type Recorded } from "./history.js";
 import { Link } from "./link.js";
 import { type Plan, PROCESSES } from "./plan.js";
 import { Process } from "./process.js";
 import { Record } from "./record.js";
-import { RegistrationSubject, type Wish } from "./registration-subject.js";
+import { RegistrationSubject, startAll, type Wish } from "./registration-subject.js";
 import { RequestCheck } from "./request-check.js";
 import { WorldClock } from "./world-clock.js";
 
@@ -22,6 +22,8 @@ export interface Unit {
 
 /** So many processes may have been started in one run. */
 const MAX_UNITS = 16;
+/** So many are registered together, if they are: enough to be watched together. */
+const GROUP = 16;
 /** Revisions that there are before anything begins: after a wipe the store's stays below. */
 const FIRST_REVISIONS = 300;
 
@@ -40,16 +42,19 @@ export class World {
   readonly random: SeededRandom;
   readonly #isSilent: boolean;
   readonly #isContest: boolean;
-  readonly #ownerOf = new Map<bigint, RegistrationSubject>();
+  readonly #isGrouped: boolean;
+  /** By lease and key. */
+  readonly #ownerOf = new Map<string, RegistrationSubject>();
   /** Leases that somebody ended on purpose. */
   readonly #ended = new Set<bigint>();
   /** Leases whose TTL has passed in this moment. */
   #expired: bigint[] = [];
   #isOperating = false;
 
-  constructor({ seed, catchUpDelayMs, missingLeaseTtl, isSilent, isContest }: Plan) {
+  constructor({ seed, catchUpDelayMs, missingLeaseTtl, isSilent, isContest, isGrouped }: Plan) {
     this.#isSilent = isSilent;
     this.#isContest = isContest;
+    this.#isGrouped = isGrouped;
     this.random = new SeededRandom(seed ^ 0x5eed);
     this.memory = new MemoryEtcd({ clock: this.clock, catchUpDelayMs, behaviour: { missingLeaseTtl } });
     for (let index = 1; index < FIRST_REVISIONS; index += 1) this.memory.put("/other", `${index}`);
@@ -94,13 +99,19 @@ export class World {
 
   register({ process, client }: Unit, wish: Wish): void {
     if (process.status === "dead" || client.isClosed) return;
-    const name = `${process.name}/r${this.registrations.length}`;
-    const subject = new RegistrationSubject(name, process, client, wish, this.history, this.record);
-    const hasOne = this.registrations.some(
-      (each) => each.process === process && each.key === subject.key && each.isWanted,
-    );
-    if (hasOne) void subject.registration.close();
-    else this.registrations.push(subject);
+    const isWanted = ({ service, id }: Wish): boolean =>
+      this.registrations.some(
+        (each) => each.process === process && each.key === instanceKey(service, id) && each.isWanted,
+      );
+    const wishes = this.#isGrouped ? groupOf(wish).filter((each) => !isWanted(each)) : [wish];
+    const hasOne = isWanted(wish);
+    startAll(client, wishes).forEach((registration, index) => {
+      const name = `${process.name}/r${this.registrations.length}`;
+      const own = wishes[index] ?? wish;
+      const subject = new RegistrationSubject(name, process, registration, own, this.history, this.record);
+      if (hasOne && !this.#isGrouped) void registration.close();
+      else this.registrations.push(subject);
+    });
   }
 
   discover({ slot, process, client }: Unit, target: Target): void {
@@ -148,16 +159,16 @@ export class World {
 
   /** The registration that writes under this entry's lease. */
   ownerOf(kv: KeyValue): RegistrationSubject | undefined {
-    return this.#ownerOf.get(kv.lease);
+    return this.#ownerOf.get(`${kv.lease} ${keyOf(kv.key)}`);
   }
 
   #wants(process: Process, key: string, lease: LeaseId): void {
-    if (this.#ownerOf.has(lease)) return;
+    if (this.#ownerOf.has(`${lease} ${key}`)) return;
     const candidates = this.registrations.filter((each) => each.process === process && each.key === key);
     const subject = candidates.filter((each) => each.isWanted).at(-1) ?? candidates.at(-1);
     if (!subject) return;
     subject.leases.add(lease);
-    this.#ownerOf.set(lease, subject);
+    this.#ownerOf.set(`${lease} ${key}`, subject);
   }
 
   /** What has happened to the store, and who may have done it. */
@@ -172,6 +183,8 @@ export class World {
     if (this.#isOperating || lease === 0n) return;
     // A grant that comes a second time, after the revocation, gives its id another life.
     if (this.#isAlive(lease) && !this.#ended.has(lease)) {
+      // One of a group that is closed takes its key from under the lease of the others.
+      if (this.#isGrouped && previous && this.ownerOf(previous)?.isClosing) return;
       this.record.blame("R3", "etcd", `${key} was deleted, though its lease lives`);
     } else if (!this.#ended.has(lease)) this.#expired.push(lease);
   }
@@ -188,12 +201,23 @@ export class World {
   #moveOn(): void {
     this.history.sync();
     // In the end of the moment: the owner's own timer may be due in it too.
-    for (const lease of this.#expired.splice(0))
-      if (!this.#isAlive(lease)) this.#ownerOf.get(lease)?.expired(lease);
+    for (const lease of this.#expired.splice(0)) {
+      if (this.#isAlive(lease)) continue;
+      for (const each of this.registrations) if (each.leases.has(lease)) each.expired(lease);
+    }
     if (this.#isContest) this.#checkClaims();
   }
 
   #isAlive(lease: bigint): boolean {
     return this.memory.leases.includes(leaseId(lease));
   }
+}
+
+/** The first of a respawned group brings the others along. */
+function groupOf(wish: Wish): Wish[] {
+  const [id] = wish.id.split(".");
+  return Array.from({ length: GROUP }, (_, index) => ({
+    ...wish,
+    id: index === 0 ? `${id}` : `${id}.${index}`,
+  }));
 }

@@ -34,6 +34,7 @@ function most(calls: readonly Call[], withinMs: number): number {
 
 describe("a herd of registrations and discoveries, on MemoryEtcd", () => {
   it.each([
+    [1, "as it was"],
     [2, "as it was"],
     [60, "as it was"],
     [2, "compacted"],
@@ -69,7 +70,7 @@ describe("a herd of registrations and discoveries, on MemoryEtcd", () => {
       // While all that it watches is listed, there is none.
       const streams = history === "compacted" ? 2 : 1;
       expect(opened.length / COUNT, "streams for each").toBeLessThanOrEqual(1.1 * streams);
-      expect(spreadMs(opened)).toBeGreaterThan(leastMs);
+      expect(spreadMs(opened)).toBeGreaterThan(2_000);
       const reads = memory.callsOf("range").filter(since);
       const lists = reads.filter(
         ({ request: { rangeEnd, keysOnly, countOnly } }) => rangeEnd && !keysOnly && !countOnly,

@@ -15,8 +15,8 @@ export interface StreamLoopOptions<Request, Response> {
   readonly open: (handlers: StreamHandlers<Response>, options: CallOptions) => Promise<DuplexStream<Request>>;
   /** Whether there is something to keep a stream for. */
   readonly isWanted: () => boolean;
-  /** The bounds of the pauses, asked for at each new beginning of the backoff. */
-  readonly limits: () => BackoffLimits;
+  /** The bounds of the pauses, asked for at each new beginning of the backoff: after a stream that was of use, or none. */
+  readonly limits: (wasOfUse: boolean) => BackoffLimits;
   /** The ceiling of the next pause, where that is less than what the backoff says. */
   readonly maxPauseMs?: () => number;
   /** The stream can be written to. */
@@ -132,7 +132,7 @@ export class StreamLoop<Request, Response> {
 
   async #run(): Promise<void> {
     const { isWanted, limits, random, onInterrupted } = this.#options;
-    let backoff = Backoff.start(limits());
+    let backoff = Backoff.start(limits(false));
     let wasToken = false;
     while (isWanted() && !this.isClosed) {
       this.#hasSucceeded = false;
@@ -144,7 +144,7 @@ export class StreamLoop<Request, Response> {
       const isToken = failureOf(failure.error) === "token";
       // etcd answers, and the next stream has another token: after an outage too there is little to wait for.
       const isFresh = this.#hasSucceeded || (isToken && !wasToken);
-      backoff = isFresh ? Backoff.start(limits()) : backoff.next();
+      backoff = isFresh ? Backoff.start(limits(this.#hasSucceeded)) : backoff.next();
       wasToken = isToken;
       const bounds = { ...failure, mostMs: this.#options.maxPauseMs?.() };
       await this.#wait(failure.error, retryDelayMs(failure.error, backoff, random, bounds));

@@ -62,6 +62,18 @@ export interface RangeResponse {
   readonly more: boolean;
   /** How many keys the range holds, whatever the limit. */
   readonly count: number;
+  /** `kvs` for who goes through them once. Absent where they are an array anyway. */
+  readonly page?: Page;
+}
+
+/** The keys and values of an answer, in their order, each made when its turn comes. */
+export interface Page {
+  readonly length: number;
+  /** As they came, in about. */
+  readonly bytes: number;
+  readonly last: KeyValue | undefined;
+  /** So many at a time; the last slice may have fewer. */
+  slices(size: number): Iterable<readonly KeyValue[]>;
 }
 
 /** A condition of a transaction. */

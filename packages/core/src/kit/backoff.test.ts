@@ -16,6 +16,7 @@ describe("Backoff", () => {
   it("doubles its ceiling from the base up to the cap", () => {
     expect(ceilings(Backoff.start(), 8)).toEqual([100, 200, 400, 800, 1600, 3200, 5000, 5000]);
     expect(ceilings(Backoff.start({ baseMs: 500, capMs: 1_500 }), 4)).toEqual([500, 1000, 1500, 1500]);
+    expect(ceilings(Backoff.start({ baseMs: 500, factor: 6 }), 3)).toEqual([500, 3000, 5000]);
   });
 
   it("stays at the cap however often it fails", () => {

@@ -50,9 +50,13 @@ export class Machine<S extends Tagged> {
     }
     const previous = this.#state;
     this.#state = next;
-    this.#undelivered.push([next, previous]);
-    if (this.#delivering) return;
+    if (this.#delivering) {
+      this.#undelivered.push([next, previous]);
+      return;
+    }
+    if (this.#listeners.size === 0) return;
     this.#delivering = true;
+    this.#listeners.emit(next, previous);
     for (let pair = this.#undelivered.shift(); pair; pair = this.#undelivered.shift()) {
       this.#listeners.emit(...pair);
     }
@@ -70,6 +74,8 @@ export class Machine<S extends Tagged> {
  */
 export class Listeners<Args extends unknown[]> {
   readonly #listeners = new Set<{ call: (...args: Args) => void }>();
+  /** A copy, made when it is needed: a listener may add and remove others. */
+  #copy: readonly { call: (...args: Args) => void }[] | undefined;
 
   get size(): number {
     return this.#listeners.size;
@@ -80,11 +86,19 @@ export class Listeners<Args extends unknown[]> {
     requireListener(call);
     const entry = { call };
     this.#listeners.add(entry);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(entry) };
+    this.#copy = undefined;
+    return {
+      [Symbol.dispose]: () => {
+        this.#listeners.delete(entry);
+        this.#copy = undefined;
+      },
+    };
   }
 
   emit(...args: Args): void {
-    for (const { call } of [...this.#listeners]) {
+    if (this.#listeners.size === 0) return;
+    this.#copy ??= [...this.#listeners];
+    for (const { call } of this.#copy) {
       try {
         call(...args);
       } catch (error) {
@@ -96,5 +110,6 @@ export class Listeners<Args extends unknown[]> {
 
   clear(): void {
     this.#listeners.clear();
+    this.#copy = undefined;
   }
 }

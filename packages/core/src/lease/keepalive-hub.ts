@@ -57,7 +57,8 @@ export class KeepaliveHub {
   readonly #schedule: Schedule<Lease>;
   /**
    * When the requests without an answer were sent on this stream, oldest first. By id, as an answer may
-   * find another `Lease` than the one that asked.
+   * find another `Lease` than the one that asked. An empty entry stays as long as its
+   * lease: a map is slow where ten thousand come and go.
    */
   readonly #unanswered = new Map<LeaseId, number[]>();
   /** Why renewals are not answered; `undefined` while they are. */
@@ -119,6 +120,7 @@ export class KeepaliveHub {
   delete(lease: Lease): void {
     if (this.#leases.get(lease.id) !== lease) return;
     this.#leases.delete(lease.id);
+    this.#forgetEmpty(lease.id);
     this.#schedule.delete(lease);
     if (this.#leases.size === 0) this.#loop.stop();
   }
@@ -188,24 +190,23 @@ export class KeepaliveHub {
   }
 
   #ask(lease: Lease, now: number): void {
-    const unanswered = this.#unanswered.get(lease.id) ?? [];
+    let unanswered = this.#unanswered.get(lease.id);
+    if (!unanswered) {
+      unanswered = [];
+      this.#unanswered.set(lease.id, unanswered);
+    }
     if (unanswered.length >= MAX_UNANSWERED + this.#onTheirWay(lease)) {
       this.#loop.leave(new SdError("SD_UNAVAILABLE", "etcd does not answer the renewals of a lease"), true);
       return;
     }
     unanswered.push(now);
-    this.#unanswered.set(lease.id, unanswered);
     lease.askedAt ??= now;
     lease.renewAt = now + thirdOf(lease) * uniform(this.#random, 0.9, 1.1);
     this.#loop.send({ id: lease.id });
   }
 
-  /** When the oldest request for `id` was sent; it counts as answered from now on. */
-  #takeOldest(id: LeaseId): number | undefined {
-    const unanswered = this.#unanswered.get(id);
-    const sentAt = unanswered?.shift();
-    if (unanswered?.length === 0) this.#unanswered.delete(id);
-    return sentAt;
+  #forgetEmpty(id: LeaseId): void {
+    if (this.#unanswered.get(id)?.length === 0) this.#unanswered.delete(id);
   }
 
   #plan(lease: Lease): void {
@@ -221,9 +222,14 @@ export class KeepaliveHub {
     this.#lastAnswerAt = now;
     this.interruption = undefined;
     this.#loop.succeeded();
-    const sentAt = this.#takeOldest(answer.id);
+    const unanswered = this.#unanswered.get(answer.id);
+    // The oldest counts as answered from now on.
+    const sentAt = unanswered?.shift();
     const lease = this.#leases.get(answer.id);
-    if (!lease) return;
+    if (!lease) {
+      this.#forgetEmpty(answer.id);
+      return;
+    }
     // 0 from etcd, -1 from its grpc-proxy. True whichever request it answers: a lease that is gone stays gone.
     if (answer.ttlSeconds <= 0) {
       publish("sd:lease:lost", () => ({ leaseId: lease.id, reason: "expired" }));
@@ -232,7 +238,7 @@ export class KeepaliveHub {
     }
     // Nobody asked, or so long ago that the lease may have ended since: this proves nothing about now.
     if (sentAt === undefined || sentAt + answer.ttlSeconds * 1_000 <= now) return;
-    [lease.askedAt] = this.#unanswered.get(answer.id) ?? [];
+    lease.askedAt = unanswered?.[0];
     // Else it may be the answer to a later request.
     if (lease.askedAt === undefined) this.#roundTripMs += MEASURE_SHARE * (now - sentAt - this.#roundTripMs);
     lease.confirm(answer.ttlSeconds, sentAt, answer);

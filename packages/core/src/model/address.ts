@@ -22,6 +22,17 @@ const MAX_NAME = 253;
  * @throws SdError `SD_INVALID_ARGUMENT` for anything else.
  */
 export function parseAddress(address: unknown): Endpoint {
+  if (address !== last.address) last = { address, endpoint: parse(address) };
+  return last.endpoint;
+}
+
+/** An address is parsed to check it, and a moment later to take it apart. */
+let last: { readonly address: unknown; readonly endpoint: Endpoint } = {
+  address: "localhost:1",
+  endpoint: Object.freeze({ host: "localhost", port: 1 }),
+};
+
+function parse(address: unknown): Endpoint {
   const match = typeof address === "string" ? shape.exec(address) : null;
   const port = Number(match?.[3]);
   const host = match?.[1] ?? match?.[2];
@@ -33,5 +44,5 @@ export function parseAddress(address: unknown): Endpoint {
       address,
     );
   }
-  return { host, port };
+  return Object.freeze({ host, port });
 }

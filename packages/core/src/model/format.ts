@@ -1,6 +1,7 @@
 import { invalidArgument } from "../kit/errors.js";
 import { checkRecord, type InstanceRecord } from "./instance.js";
 import { decodeUtf8 } from "./key.js";
+import { recall } from "./recall.js";
 
 /** How an instance is written into a value of etcd, and read back. */
 export interface Format {
@@ -35,19 +36,23 @@ export const defaultFormat: Format = {
     if (bytes.length > MAX_VALUE_BYTES) {
       throw invalidArgument("the value", `at most ${MAX_VALUE_BYTES} bytes`, bytes.length);
     }
-    const value = decodeUtf8(bytes);
-    if (value === undefined) throw invalidArgument("the value", "UTF-8", bytes);
-    if (!value.trimStart().startsWith("{")) return checkRecord({ address: value });
-    if (!isShallow(value)) throw invalidArgument("the value", `nested at most ${MAX_DEPTH} deep`, value);
-    let parsed: unknown;
-    try {
-      parsed = JSON.parse(value);
-    } catch {
-      throw invalidArgument("the value", "host:port or a JSON object", value);
-    }
-    return checkRecord(parsed);
+    return recall(bytes, readWhole);
   },
 };
+
+function readWhole(bytes: Uint8Array): InstanceRecord {
+  const value = decodeUtf8(bytes);
+  if (value === undefined) throw invalidArgument("the value", "UTF-8", bytes);
+  if (!value.trimStart().startsWith("{")) return checkRecord({ address: value });
+  if (!isShallow(value)) throw invalidArgument("the value", `nested at most ${MAX_DEPTH} deep`, value);
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(value);
+  } catch {
+    throw invalidArgument("the value", "host:port or a JSON object", value);
+  }
+  return checkRecord(parsed);
+}
 
 /** Counts brackets outside of strings; whether the JSON is sound is for the parser to say. */
 function isShallow(json: string): boolean {

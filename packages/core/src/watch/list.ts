@@ -1,9 +1,10 @@
 import { failureOf, isNotApplied } from "../etcd/failure.js";
 import type { EtcdTransport } from "../etcd/transport.js";
-import type { Header, KeyValue, RangeResponse } from "../etcd/types.js";
+import type { Header, KeyValue, Page, RangeResponse } from "../etcd/types.js";
 import { type Clock, nextRound } from "../kit/clock.js";
 import { linkSignals } from "../kit/signals.js";
 import type { KeyRange } from "./key-range.js";
+import { bytesOf } from "./limits.js";
 import type { PageSize } from "./page-size.js";
 
 /** So many keys are prepared at a stretch: a few milliseconds, also in code that runs for the first time. */
@@ -19,6 +20,8 @@ export interface Slice {
 export interface ListOptions {
   readonly clock: Clock;
   readonly pages: PageSize;
+  /** Who is asked for the first page. Default: the transport. */
+  readonly first?: Pick<EtcdTransport, "range">;
   /** Ask another member, if there is one. */
   readonly elsewhere?: boolean;
   /** Called with each page as it comes, before the next is asked for; what it throws ends the list. */
@@ -39,18 +42,19 @@ export interface ListOptions {
 export async function* listRange(
   transport: EtcdTransport,
   range: KeyRange,
-  { clock, pages, elsewhere, onPage, signal }: ListOptions,
+  { clock, pages, first = transport, elsewhere, onPage, signal }: ListOptions,
 ): AsyncGenerator<Slice, void, void> {
   const reading = linkSignals(signal);
+  let isOver = false;
   const options = { signal: reading.signal, elsewhere };
   const ask = async (key: Uint8Array, revision?: number): Promise<RangeResponse> => {
-    for (;;) {
+    for (let source = revision === undefined && !elsewhere ? first : transport; ; source = transport) {
       const { limit } = pages;
       const askedAt = clock.now();
       const request = { ...range, key, limit, ...(revision !== undefined && { revision }) };
       try {
-        const page = await transport.range(request, options);
-        pages.came(page, clock.now() - askedAt);
+        const page = await source.range(request, options);
+        pages.came(pageOf(page), page.count, clock.now() - askedAt);
         return page;
       } catch (error) {
         const kind = failureOf(error);
@@ -65,23 +69,58 @@ export async function* listRange(
     pages.begin();
     let page = await ask(range.key);
     const { header } = page;
-    for (let isFirst = true; ; isFirst = false) {
+    let isFirst = true;
+    for (;;) {
       onPage?.(page);
-      const last = page.kvs.at(-1);
+      const { last } = pageOf(page);
       const next = page.more && last ? ask(successor(last.key), header.revision) : undefined;
       // It is awaited below; until then, its failure is nobody's.
       next?.catch(() => {});
-      for (let at = 0; at === 0 || at < page.kvs.length; at += SLICE_KEYS) {
-        if (!isFirst || at > 0) await nextRound();
+      for (const kvs of pageOf(page).slices(SLICE_KEYS)) {
+        if (!isFirst) await nextRound();
+        isFirst = false;
         signal?.throwIfAborted();
-        yield { kvs: page.kvs.slice(at, at + SLICE_KEYS), header };
+        yield { kvs, header };
       }
       if (!next) break;
       page = await next;
     }
+    if (isFirst) yield { kvs: [], header };
     pages.completed();
+    isOver = true;
   } finally {
-    reading.abort();
+    // An abort makes an error, which costs as much as a small list: only where a page is on its way.
+    if (isOver) reading[Symbol.dispose]();
+    else reading.abort();
+  }
+}
+
+function pageOf(response: RangeResponse): Page {
+  return response.page ?? new ArrayPage(response.kvs);
+}
+
+/** The page of an answer that came as an array. */
+class ArrayPage implements Page {
+  readonly #kvs: readonly KeyValue[];
+
+  constructor(kvs: readonly KeyValue[]) {
+    this.#kvs = kvs;
+  }
+
+  get length(): number {
+    return this.#kvs.length;
+  }
+
+  get bytes(): number {
+    return bytesOf(this.#kvs);
+  }
+
+  get last(): KeyValue | undefined {
+    return this.#kvs.at(-1);
+  }
+
+  *slices(size: number): Generator<readonly KeyValue[], void, void> {
+    for (let at = 0; at < this.length; at += size) yield this.#kvs.slice(at, at + size);
   }
 }
 

@@ -1,5 +1,4 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { KeyValue, RangeResponse } from "../etcd/types.js";
 import { PageSize } from "./page-size.js";
 
 let pages: PageSize;
@@ -8,37 +7,27 @@ beforeEach(() => {
   pages.begin();
 });
 
-const header = { clusterId: 1n, memberId: 1n, revision: 1, raftTerm: 1n };
-/** A page of so many keys, of a range of so many. */
-function page(keys: number, { count = keys, valueBytes = 100 } = {}): RangeResponse {
-  const [createRevision, modRevision, version, lease] = [1, 1, 1, 0n];
-  const kv: KeyValue = {
-    key: new Uint8Array(20),
-    value: new Uint8Array(valueBytes),
-    createRevision,
-    modRevision,
-    version,
-    lease,
-  };
-  return { header, kvs: Array.from({ length: keys }, () => kv), more: true, count };
+/** So many keys of so many bytes, with what a message adds. */
+function page(keys: number, { valueBytes = 100 } = {}): { length: number; bytes: number } {
+  return { length: keys, bytes: keys * (valueBytes + 60) };
 }
 
 describe("PageSize", () => {
   it("begins with 1000 keys, then asks for quarters of a large range over a fast link", () => {
     expect(pages.limit).toBe(1_000);
-    pages.came(page(1_000, { count: 100_000 }), 10);
+    pages.came(page(1_000), 100_000, 10);
     expect(pages.limit).toBe(25_000);
-    pages.came(page(25_000, { count: 99_000 }), 100);
+    pages.came(page(25_000), 99_000, 100);
     expect(pages.limit).toBe(25_000);
   });
 
   it("asks for what a slow link carries in a second (D18)", () => {
-    pages.came(page(1_000, { count: 100_000 }), 4_000);
+    pages.came(page(1_000), 100_000, 4_000);
     expect(pages.limit).toBe(250);
   });
 
   it("asks for at most about 16 MiB, however fast the link (T6)", () => {
-    pages.came(page(1_000, { count: 1_000_000, valueBytes: 65_476 }), 10);
+    pages.came(page(1_000, { valueBytes: 65_476 }), 1_000_000, 10);
     expect(pages.limit).toBe(256);
   });
 
@@ -48,14 +37,14 @@ describe("PageSize", () => {
     pages.begin();
     expect(pages.limit).toBe(250);
     for (const expected of [500, 1_000, 2_000]) {
-      pages.came(page(250, { count: 100_000 }), 10);
+      pages.came(page(250), 100_000, 10);
       expect(pages.limit).toBe(expected);
     }
   });
 
   it("remembers that a page was too large until lists are complete", () => {
     expect(pages.failed("too-large", 10)).toBe(true);
-    pages.came(page(250, { count: 100_000 }), 10);
+    pages.came(page(250), 100_000, 10);
     expect(pages.limit).toBe(250);
     pages.completed();
     pages.begin();
@@ -71,7 +60,7 @@ describe("PageSize", () => {
     expect(pages.limit).toBe(1_000);
     restart();
     expect(pages.limit).toBe(100_000);
-    pages.came(page(1_000, { count: 100_000 }), 4_000);
+    pages.came(page(1_000), 100_000, 4_000);
     expect(pages.limit).toBe(2_500);
     restart();
     expect(pages.limit).toBe(1_000_000);

@@ -1,5 +1,5 @@
 import type { FailureKind } from "../etcd/failure.js";
-import type { RangeResponse } from "../etcd/types.js";
+import type { Page } from "../etcd/types.js";
 
 /** Enough to measure by; passes within the deadline of a call at 64 KiB/s, with values of 200 bytes. */
 const FIRST_KEYS = 1_000;
@@ -14,8 +14,6 @@ const LEAST_PART_KEYS = 10_000;
 const PAGE_MS = 1_000;
 /** A quarter of the default receive limit: sizes are guessed from a few keys. */
 const PAGE_BYTES = 16 * 1024 * 1024;
-/** How many keys the guess looks at. */
-const SAMPLES = 16;
 /** After so many lists in a row that compaction overtook, each next one is read in pages ten times larger. */
 const PATIENT_RESTARTS = 1;
 const MOST_PATIENCE = 1_000;
@@ -56,13 +54,13 @@ export class PageSize {
     this.#limit = Math.min(first, this.#slow, this.#large);
   }
 
-  /** A page has come, so many milliseconds after it was asked for. */
-  came({ kvs, count }: RangeResponse, durationMs: number): void {
-    if (kvs.length === 0) return;
+  /** A page has come, of a range of `count` keys, so many milliseconds after it was asked for. */
+  came({ length, bytes }: Pick<Page, "length" | "bytes">, count: number, durationMs: number): void {
+    if (length === 0) return;
     if (durationMs < PAGE_MS) this.#slow *= 2;
     this.#count = Math.max(this.#count, count);
-    const inTime = (kvs.length / Math.max(1, durationMs)) * PAGE_MS;
-    const inBytes = (PAGE_BYTES * SAMPLES) / bytesOfSamples(kvs);
+    const inTime = (length / Math.max(1, durationMs)) * PAGE_MS;
+    const inBytes = (length / bytes) * PAGE_BYTES;
     const part = Math.max(LEAST_PART_KEYS, this.#count / PARTS);
     const keys = Math.min(inTime, inBytes, part) * this.#patience;
     this.#limit = Math.max(1, Math.ceil(Math.min(keys, this.#slow, this.#large)));
@@ -99,16 +97,3 @@ export class PageSize {
     return Math.min(MOST_PATIENCE, 10 ** Math.max(0, this.#restarts - PATIENT_RESTARTS));
   }
 }
-
-/** The bytes of 16 keys and values, spread over the page. */
-function bytesOfSamples(kvs: RangeResponse["kvs"]): number {
-  let bytes = 0;
-  for (let sample = 0; sample < SAMPLES; sample += 1) {
-    const kv = kvs[Math.floor((sample * kvs.length) / SAMPLES)];
-    if (kv) bytes += kv.key.length + kv.value.length + OVERHEAD_BYTES;
-  }
-  return bytes;
-}
-
-/** Of a key in an answer: lengths, revisions, lease. */
-const OVERHEAD_BYTES = 40;

@@ -10,6 +10,7 @@ import { Machine, type StateListener, type Transitions } from "../kit/machine.js
 import type { Random } from "../kit/random.js";
 import { Audit } from "./audit.js";
 import type { Finding } from "./compare.js";
+import type { FirstPages } from "./first-pages.js";
 import { HeldBack } from "./held-back.js";
 import { anchorOf, clusterOf, type History, type HistoryBreak, isSameCluster, newestPut } from "./history.js";
 import { Intake } from "./intake.js";
@@ -47,6 +48,8 @@ export const reflectorTransitions: Transitions<ReflectorState> = {
 export interface ReflectorPorts {
   readonly transport: EtcdTransport;
   readonly watches: WatchHub;
+  /** Lists that begin together. Default: each list by itself. */
+  readonly lists?: FirstPages;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -254,11 +257,11 @@ export class Reflector implements AsyncDisposable {
   }
 
   async #read(broken: HistoryBreak | undefined, elsewhere: boolean): Promise<Intake> {
-    const { transport, clock } = this.#ports;
+    const { transport, lists = transport, clock } = this.#ports;
     const history = this.#history;
     const intake = new Intake({ store: this.#store, history, limits: this.#limits, broken });
     const slices = listRange(transport, this.#range, {
-      ...{ clock, pages: this.#pages, elsewhere, signal: this.#abort.signal },
+      ...{ clock, pages: this.#pages, first: lists, elsewhere, signal: this.#abort.signal },
       onPage: (page) => intake.check(page),
     });
     let isTaken = true;

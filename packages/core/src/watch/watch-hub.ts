@@ -27,6 +27,12 @@ const CATCH_UP_MS = 250;
 const PROOF_MS = 500;
 /** How long the creation of one watch may take while others on its stream are served. */
 const CREATION_MS = 10_000;
+/**
+ * A stream that breaks is soon opened again. If that fails too, etcd is down, and all who watched it come back
+ * at once: each pause is up to so many times as long as the one before. Doubled after an outage of a second,
+ * a quarter of 1,000 would come within a quarter of a second; so they are spread over 2 s and more.
+ */
+const OUTAGE_FACTOR = 6;
 /** The longest pause between two streams. */
 const MAX_PAUSE_MS = 3_000;
 
@@ -82,7 +88,11 @@ export class WatchHub implements WatchCarrier {
       random,
       open: (handlers, options) => transport.watch(handlers, options),
       isWanted: () => this.#watches.size > 0,
-      limits: () => ({ baseMs: 500, capMs: MAX_PAUSE_MS }),
+      limits: (wasOfUse) => ({
+        baseMs: 500,
+        capMs: MAX_PAUSE_MS,
+        factor: wasOfUse ? OUTAGE_FACTOR : 2,
+      }),
       onOpen: () => this.#createAll(),
       onMessage: (response) => this.#receive(response),
       onOver: () => this.#over(),

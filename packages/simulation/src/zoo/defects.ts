@@ -25,6 +25,8 @@ const pageSize = "core/src/watch/page-size.ts";
 const keepaliveHub = "core/src/lease/keepalive-hub.ts";
 const leases = "core/src/lease/leases.ts";
 const claim = "register/src/claim.ts";
+const leaseGroup = "register/src/lease-group.ts";
+const writes = "register/src/writes.ts";
 const holding = "register/src/holding.ts";
 const registration = "register/src/registration.ts";
 const instanceStore = "discover/src/instance-store.ts";
@@ -104,9 +106,9 @@ export const defects: readonly Defect[] = [
     breaks: ["R4"],
     patches: [
       {
-        file: claim,
-        find: 'success: [{ type: "put", key, value, lease }]',
-        replace: 'success: [{ type: "put", key, value, lease: 0n as typeof lease }]',
+        file: writes,
+        find: '{ type: "put", key, value: write.value, lease }',
+        replace: '{ type: "put", key, value: write.value, lease: 0n as typeof lease }',
       },
     ],
   },
@@ -274,7 +276,7 @@ export const defects: readonly Defect[] = [
     breaks: ["R14"],
     patches: [
       {
-        file: registration,
+        file: leaseGroup,
         find: 'last?.state.status === "lost" && last.state.reason === "overdue"',
         replace: 'last?.state.status === "lost" && last.state.reason === undefined',
       },
@@ -329,7 +331,7 @@ export const defects: readonly Defect[] = [
     breaks: ["R9"],
     patches: [
       {
-        file: registration,
+        file: leaseGroup,
         find: "(await this.#lease?.revoke({ timeoutMs })) ??",
         replace: "(this.#lease?.release(), timeoutMs < 0 ? ({} as Revocation) : undefined) ??",
       },

@@ -1,4 +1,4 @@
-import { type Client, connectivityState } from "@grpc/grpc-js";
+import { type ChannelOptions, type Client, connectivityState } from "@grpc/grpc-js";
 import type { IOptions } from "etcd3";
 import { afterTwoRounds } from "../../kit/clock.js";
 import type { SdError } from "../../kit/errors.js";
@@ -29,7 +29,7 @@ export class Connection {
   /** Whether we gave it up because a call was not answered in time: it may only be slow. */
   timedOut = false;
   readonly #settings: Settings;
-  readonly #sockets = new Sockets();
+  readonly #sockets: Sockets;
   readonly #etcd: RawEtcd3;
   readonly #onClose: (connection: Connection) => void;
   #client: Client | undefined;
@@ -43,6 +43,7 @@ export class Connection {
     this.endpoint = address.endpoint;
     this.#settings = settings;
     this.#onClose = onClose;
+    this.#sockets = new Sockets(settings.clock, longestBackoffMs(settings.channelOptions) + 100);
     this.#etcd = openEtcd3(address, settings);
   }
 
@@ -144,6 +145,13 @@ export class Connection {
 }
 
 const UNSTABLE = { code: 14, details: "connection is unstable" };
+
+/** With grpc-js's defaults, and its jitter of a fifth. */
+function longestBackoffMs(options: ChannelOptions): number {
+  const first = options["grpc.initial_reconnect_backoff_ms"] ?? 1_000;
+  const last = options["grpc.max_reconnect_backoff_ms"] ?? 120_000;
+  return 1.2 * Math.max(first, last);
+}
 
 const LOOPBACK = /^(https?:\/\/)?(localhost|127(\.\d{1,3}){3}|\[::1\])(:|\/|$)/;
 

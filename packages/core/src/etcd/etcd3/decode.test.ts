@@ -96,8 +96,8 @@ function plainKeyValue({ key, value, createRevision, modRevision, version, lease
   };
 }
 
-function plainRange(response: RangeResponse): RangeResponse {
-  return { ...response, kvs: response.kvs.map(plainKeyValue) };
+function plainRange({ header, kvs, more, count }: RangeResponse): RangeResponse {
+  return { header, kvs: kvs.map(plainKeyValue), more, count };
 }
 
 const anyMessage: fc.Arbitrary<Buffer> = fc.oneof(
@@ -112,6 +112,8 @@ function expectCleanEnd(message: Uint8Array): void {
   for (const decode of decoders) {
     try {
       decode(message);
+      const { kvs, page } = decodeRange(message);
+      expect(kvs).toHaveLength(page?.length ?? 0);
     } catch (error) {
       expect(SdError.is(error, "SD_INVARIANT"), String(error)).toBe(true);
     }
@@ -125,6 +127,29 @@ describe("the reader of etcd's answers", () => {
         expect(plainRange(decodeRange(serialized("Range", rangeMessage(response))))).toEqual(response);
       }),
     );
+  });
+
+  it("reads a page in slices, and its last key by itself", () => {
+    fc.assert(
+      fc.property(rangeResponse, fc.integer({ min: 1, max: 4 }), (response, size) => {
+        const message = serialized("Range", rangeMessage(response));
+        const { page } = decodeRange(message);
+        const slices = Array.from(page?.slices(size) ?? [], (slice) => slice.map(plainKeyValue));
+        expect(slices.flat()).toEqual(response.kvs);
+        expect(slices.every((slice, at) => slice.length === size || at === slices.length - 1)).toBe(true);
+        expect(page).toMatchObject({ length: response.kvs.length, bytes: message.length });
+        expect(page?.last && plainKeyValue(page.last)).toEqual(response.kvs.at(-1));
+      }),
+    );
+  });
+
+  it("refuses a broken key within a list when it comes to it", () => {
+    const list = Buffer.from("12030a0161" + "12020aff", "hex");
+    const [first] = decodeRange(list).page?.slices(1) ?? [];
+    expect(first?.map(plainKeyValue)).toMatchObject([{ key: Uint8Array.of(0x61) }]);
+    expect(() => decodeRange(list).kvs).toThrow(/cannot be read/);
+    expect(() => decodeRange(list).page?.last).toThrow(/cannot be read/);
+    expect(() => decodeTxn(Buffer.from(`1a0b0a09${list.toString("hex")}`, "hex"))).toThrow(/cannot be read/);
   });
 
   it("reads what protobufjs writes of a WatchResponse", () => {
@@ -180,7 +205,7 @@ describe("the reader of etcd's answers", () => {
 
   it("gives zeros for a message without header, and for an empty one", () => {
     const header = { clusterId: 0n, memberId: 0n, revision: 0, raftTerm: 0n };
-    expect(decodeRange(Buffer.alloc(0))).toEqual({ header, kvs: [], more: false, count: 0 });
+    expect(decodeRange(Buffer.alloc(0))).toMatchObject({ header, kvs: [], more: false, count: 0 });
     expect(decodeRevoke(Buffer.alloc(0))).toEqual({ header });
   });
 

@@ -42,7 +42,8 @@ const MAX_CALLS = 256;
  * - A call is sent once. Only if etcd refused its token, and so did nothing, it is sent again with a new one.
  * - Connecting, TLS and HTTP/2 included, is bounded by `connectTimeoutMs` for each member, a call by its
  *   `timeoutMs` from then on. Of calls, 256 are under way at once; the others take their turn.
- * - After `close()` no socket and no timer is left.
+ * - After `close()` no socket and no timer is left, but for 0.7 s the one that looks out for a last attempt of
+ *   grpc-js, if it was connecting.
  *
  * @throws SdError `SD_INVALID_ARGUMENT`
  */

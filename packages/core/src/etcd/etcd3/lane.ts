@@ -18,6 +18,13 @@ type LaneState =
   | { readonly status: "ready"; readonly connection: Connection }
   | { readonly status: "closed" };
 
+/**
+ * What of the answers to calls may be on its way: with HTTP/2's default of 64 KiB, a page of 4 MiB takes 64 round
+ * trips, and as many rounds of the event loop (100,000 keys: 679 instead of 517 ms). A link of 64 KiB/s carries
+ * it in 8 s, before the answer to a ping is overdue.
+ */
+const WINDOW_BYTES = 512 * 1024;
+
 /** The way to one member for one purpose: at most one connection at a time, made when it is wanted. */
 export class Lane {
   readonly #address: MemberAddress;
@@ -37,7 +44,14 @@ export class Lane {
   ) {
     this.#address = address;
     this.#name = name;
-    this.#settings = settings;
+    const { channelOptions } = settings;
+    this.#settings =
+      name === "calls"
+        ? {
+            ...settings,
+            channelOptions: { "grpc-node.flow_control_window": WINDOW_BYTES, ...channelOptions },
+          }
+        : settings;
     this.#onLost = onLost;
   }
 

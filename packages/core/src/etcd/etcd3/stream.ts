@@ -1,11 +1,11 @@
-import type { ClientDuplexStream, Metadata } from "@grpc/grpc-js";
+import { type Client, type Metadata, propagate, status as statusCode } from "@grpc/grpc-js";
 import { SdError } from "../../kit/errors.js";
 import type { DuplexStream, StreamHandlers } from "../transport.js";
 import { isMembersFault, networkError, type Status, statusError } from "./failures.js";
 import type { Link } from "./first-ready.js";
 import type { Method } from "./methods.js";
 
-const identity = (bytes: Buffer): Buffer => bytes;
+type Call = ReturnType<ReturnType<Client["getChannel"]>["createCall"]>;
 
 /** How a stream is written and read, and who is told of its end. */
 export interface StreamPlan<Request, Response> {
@@ -20,13 +20,20 @@ export interface StreamPlan<Request, Response> {
   readonly onOver: (error: unknown) => void;
 }
 
-/** A two-way stream on a connection. Ends once, for whatever reason, and is silent from then on. */
+/**
+ * A two-way stream on a connection. Ends once, for whatever reason, and is silent from then on.
+ *
+ * It uses grpc-js's call itself, without the client's stream around it.
+ */
 export class EtcdStream<Request, Response> implements DuplexStream<Request> {
   readonly endpoint: string;
   readonly roundTripMs: number;
   readonly #link: Link;
   readonly #plan: StreamPlan<Request, Response>;
-  readonly #call: ClientDuplexStream<Buffer, Buffer>;
+  readonly #call: Call;
+  /** grpc-js is given one message when it has taken the one before. */
+  readonly #unsent: Buffer[] = [];
+  #isSending = false;
   #isOver = false;
 
   constructor(link: Link, plan: StreamPlan<Request, Response>) {
@@ -35,17 +42,25 @@ export class EtcdStream<Request, Response> implements DuplexStream<Request> {
     this.roundTripMs = connection.roundTripMs;
     this.#link = link;
     this.#plan = plan;
-    this.#call = connection.client.makeBidiStreamRequest(plan.method.path, identity, identity, plan.metadata);
-    this.#call.on("data", (message: Buffer) => this.#receive(message));
-    // The status always comes, after an error too; an error may also be Node's own. This listener stays:
-    // an error event that nobody hears would end the process.
-    this.#call.on("error", (error: Error & Partial<Status>) => this.#ended(error));
-    this.#call.on("status", (status: Status) => this.#ended(status));
+    const channel = connection.client.getChannel();
+    const never = Number.POSITIVE_INFINITY;
+    this.#call = channel.createCall(plan.method.path, never, undefined, null, propagate.DEFAULTS);
+    this.#call.start(plan.metadata, {
+      onReceiveMetadata: () => {},
+      onReceiveMessage: (message: Buffer) => {
+        this.#receive(message);
+        this.#call.startRead();
+      },
+      onReceiveStatus: (status) => this.#ended(status),
+    });
+    this.#call.startRead();
   }
 
   send(request: Request): void {
     const bytes = this.#plan.method.encode(request);
-    if (!this.#isOver) this.#call.write(bytes);
+    if (this.#isOver) return;
+    this.#unsent.push(bytes);
+    if (!this.#isSending) this.#sendNext();
   }
 
   cancel({ suspect = false }: { readonly suspect?: boolean } = {}): void {
@@ -78,7 +93,13 @@ export class EtcdStream<Request, Response> implements DuplexStream<Request> {
     }
   }
 
-  #ended({ code = 2, details = "stream broke" }: Partial<Status>): void {
+  #sendNext(): void {
+    const bytes = this.#unsent.shift();
+    this.#isSending = bytes !== undefined;
+    if (bytes) this.#call.sendMessageWithContext({ callback: () => this.#sendNext() }, bytes);
+  }
+
+  #ended({ code, details }: Status): void {
     if (this.#isOver) return;
     const error =
       code === 0
@@ -91,7 +112,7 @@ export class EtcdStream<Request, Response> implements DuplexStream<Request> {
   #leave(error: unknown): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
-    this.#call.cancel();
+    this.#call.cancelWithStatus(statusCode.CANCELLED, "canceled by us");
     this.#plan.onOver(error);
     return true;
   }

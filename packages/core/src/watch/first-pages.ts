@@ -1,0 +1,86 @@
+import { failureOf, wasSent } from "../etcd/failure.js";
+import type { CallOptions, EtcdTransport } from "../etcd/transport.js";
+import type { RangeRequest, RangeResponse } from "../etcd/types.js";
+import { type Deferred, deferred } from "../kit/deferred.js";
+import { SdError } from "../kit/errors.js";
+import { waitFor } from "../kit/signals.js";
+
+/** As many as etcd takes in one transaction, unless its operator says otherwise: `--max-txn-ops`. */
+const MOST_RANGES = 128;
+/** So many at first, to learn whether etcd takes them together: with what follows, no more keys than a first page. */
+const FIRST_RANGES = 16;
+/** Of each range. What has more is listed on in pages of its own. */
+const KEYS_EACH = 64;
+
+/** One who waits for the first page of a range. */
+interface Waiting {
+  readonly request: RangeRequest;
+  readonly options: CallOptions;
+  readonly page: Deferred<RangeResponse>;
+}
+
+/**
+ * Reads the first pages of the lists that begin in one turn of the event loop together, many in a transaction:
+ * 1,000 services discovered by one client take 9 calls instead of 1,000.
+ *
+ * All pages of a transaction are of one revision, the newest. If etcd refuses one (a single range that may not be
+ * read, or `--max-txn-ops`) or does not answer in time, those that are left are read one by one, so nobody is
+ * harmed by another's range.
+ */
+export class FirstPages {
+  readonly #transport: EtcdTransport;
+  #waiting: Waiting[] = [];
+
+  constructor(transport: EtcdTransport) {
+    this.#transport = transport;
+  }
+
+  /** As the transport's `range()`, perhaps with fewer keys than the limit. For ranges at the newest revision. */
+  async range(request: RangeRequest, options: CallOptions = {}): Promise<RangeResponse> {
+    const waiting = this.#waiting;
+    const page = deferred<RangeResponse>();
+    if (waiting.push({ request, options, page }) === 1) {
+      queueMicrotask(() => {
+        this.#waiting = [];
+        if (waiting.length > 1) void this.#read([...waiting]);
+      });
+    }
+    // For the others of this turn.
+    await undefined;
+    if (waiting.length === 1) return this.#transport.range(request, options);
+    return waitFor(page.promise, { signal: options.signal });
+  }
+
+  async #read(waiting: Waiting[]): Promise<void> {
+    let most = FIRST_RANGES;
+    while (most > 0 && waiting.length > 0) {
+      const together = waiting.splice(0, most).filter(({ options }) => !options.signal?.aborted);
+      try {
+        if (together.length > 0) await this.#readTogether(together);
+        most = MOST_RANGES;
+      } catch (error) {
+        // What was not sent, or broke, would fail one by one as well.
+        const isLost = !wasSent(error) || failureOf(error) === "network";
+        if (isLost) for (const { page } of together) page.reject(error);
+        else waiting.push(...together);
+        most = isLost ? most : 0;
+      }
+    }
+    for (const { request, options, page } of waiting) {
+      this.#transport.range(request, options).then(page.resolve, page.reject);
+    }
+  }
+
+  async #readTogether(waiting: readonly Waiting[]): Promise<void> {
+    const success = waiting.map(({ request }) => {
+      const limit = Math.min(KEYS_EACH, request.limit ?? KEYS_EACH);
+      return { type: "range" as const, range: { ...request, limit } };
+    });
+    const { header, ranges } = await this.#transport.txn({ compare: [], success, failure: [] });
+    if (ranges.length !== waiting.length) {
+      throw new SdError("SD_INVARIANT", `etcd answered ${ranges.length} of ${waiting.length} ranges`);
+    }
+    // Within a transaction, headers have no cluster id.
+    for (const [index, range] of ranges.entries()) waiting[index]?.page.resolve({ ...range, header });
+  }
+}

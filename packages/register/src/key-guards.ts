@@ -1,0 +1,64 @@
+import { type EtcdClient, Reflector } from "@sd/core";
+import type { Guard, Known, OnChange } from "./guard.js";
+import { textOf } from "./key-text.js";
+import { RangeGuard } from "./range-guard.js";
+import { CHECK_EVERY_MS, watchKey } from "./watch-key.js";
+
+/** So many of our keys in one folder are watched together. */
+const MIN_TOGETHER = 16;
+
+/**
+ * Watches over the keys of a group.
+ *
+ * A key alone is watched alone. Of many keys in one folder (what is before the last `/`) the range from the
+ * first to the last is watched: one watch, and one comparison with etcd now and then, instead of one each.
+ * The price: the range is listed once, others' keys in it are listed and followed as well, and their
+ * revisions are held.
+ */
+export class KeyGuards {
+  readonly #client: EtcdClient;
+  readonly #ranges = new Map<string, RangeGuard>();
+  readonly #reflectors = new Map<RangeGuard, Reflector>();
+  #isClosed = false;
+
+  constructor(client: EtcdClient, keys: readonly Uint8Array[]) {
+    this.#client = client;
+    if (keys.length < MIN_TOGETHER) return;
+    const folders = new Map<string, Uint8Array[]>();
+    for (const key of keys) {
+      const inside = folders.get(folderOf(key));
+      if (inside) inside.push(key);
+      else folders.set(folderOf(key), [key]);
+    }
+    for (const [folder, inside] of folders) {
+      if (inside.length >= MIN_TOGETHER) this.#ranges.set(folder, new RangeGuard(inside));
+    }
+  }
+
+  watch(key: Uint8Array, known: Known, onChange: OnChange): Guard {
+    const range = this.#ranges.size > 0 ? this.#ranges.get(folderOf(key)) : undefined;
+    if (!range) return watchKey(this.#client, key, known, onChange);
+    if (!this.#isClosed && !this.#reflectors.has(range)) this.#reflectors.set(range, this.#reflect(range));
+    // By itself, it is watched from exactly what is known.
+    if (range.isAhead(key, known)) return watchKey(this.#client, key, known, onChange);
+    return range.watch(key, onChange);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#reflectors.values()].map((reflector) => reflector.close()));
+  }
+
+  #reflect(store: RangeGuard): Reflector {
+    return new Reflector(this.#client, {
+      ...{ range: store.range, store, checkEveryMs: CHECK_EVERY_MS },
+      // Of others' keys only the revisions stay, and to see nothing at all would be worse.
+      ...{ maxKeys: Number.MAX_SAFE_INTEGER, maxBytes: Number.MAX_SAFE_INTEGER },
+    });
+  }
+}
+
+function folderOf(key: Uint8Array): string {
+  const text = textOf(key);
+  return text.slice(0, text.lastIndexOf("/") + 1);
+}

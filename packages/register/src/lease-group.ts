@@ -1,0 +1,185 @@
+import {
+  deferred,
+  type EtcdClient,
+  type Lease,
+  type LinkedController,
+  Listeners,
+  linkSignals,
+  type Renewal,
+  type Revocation,
+  SdError,
+  waitFor,
+} from "@sd/core";
+import { depart } from "./departure.js";
+import type { Guard, Known, OnChange } from "./guard.js";
+import { KeyGuards } from "./key-guards.js";
+import type { Settings } from "./options.js";
+import { Writes } from "./writes.js";
+
+/** Leases of our own that are remembered: an entry under one of them is ours, whatever etcd went through. */
+const MAX_OWN_LEASES = 16;
+
+/** What a group needs to know of each of its registrations, which agree on all but the key. */
+export type Terms = Pick<Settings<unknown>, "key" | "ttlSeconds" | "closeTimeoutMs">;
+
+/**
+ * What registrations share: a lease, one after another as they are lost, and all that is done under it.
+ *
+ * Their writes go together, as `Writes` says, and their keys are watched together, as `KeyGuards` says. The
+ * last to leave revokes the lease, so a registration that is alone in its group leaves nothing behind.
+ */
+export class LeaseGroup {
+  /** The confirmed renewals of one lease after another. */
+  readonly renewals = new Listeners<[renewal: Renewal]>();
+  readonly writes: Writes;
+  readonly #client: EtcdClient;
+  readonly #ttlSeconds: number;
+  readonly #closeTimeoutMs: number;
+  readonly #guards: KeyGuards;
+  /** The keys of those who have not left. */
+  readonly #members: Set<Uint8Array>;
+  /** Aborts when the last has left. */
+  readonly #over = new AbortController();
+  /** Of leases with one id: it outlives a lease that is lost and recovered. */
+  #reign: LinkedController = linkSignals(this.#over.signal);
+  readonly #ownLeases = new Set<bigint>();
+  #lease: Lease | undefined;
+  #obtaining: Promise<Lease> | undefined;
+  #revoking: Promise<Revocation> | undefined;
+  #isDisbanded = false;
+
+  /** @param terms of each registration; the first says what they agree on. */
+  constructor(client: EtcdClient, terms: readonly [Terms, ...Terms[]]) {
+    const [{ ttlSeconds, closeTimeoutMs }] = terms;
+    this.#client = client;
+    this.#ttlSeconds = ttlSeconds;
+    this.#closeTimeoutMs = closeTimeoutMs;
+    this.#members = new Set(terms.map(({ key }) => key));
+    this.#guards = new KeyGuards(client, [...this.#members]);
+    this.writes = new Writes(client.transport, this.#over.signal);
+  }
+
+  /** No two tries begin further apart, but by what a try takes: after an outage it is soon back (R13). */
+  get capMs(): number {
+    return Math.min(5_000, (this.#ttlSeconds * 1_000) / 3);
+  }
+
+  /** Whether a lease was ours, now or before. */
+  isOwn(id: bigint): boolean {
+    return this.#ownLeases.has(id);
+  }
+
+  /**
+   * The lease that we have; else the one that we had, if etcd still holds it; else a new one.
+   *
+   * @param onInterrupted hears why it takes so long.
+   */
+  async obtain(onInterrupted: (error: unknown) => void, signal: AbortSignal): Promise<Lease> {
+    const last = this.#lease;
+    if (last?.state.status === "active") return last;
+    using _ = isOverdue(last) ? this.#client.leases.onInterrupted(onInterrupted) : undefined;
+    this.#obtaining ??= this.#obtain(last).finally(() => {
+      this.#obtaining = undefined;
+    });
+    return await waitFor(this.#obtaining, { signal });
+  }
+
+  /** Watches one of our keys, from when it is known what it holds. */
+  watch(key: Uint8Array, known: Known, onChange: OnChange): Guard {
+    return this.#guards.watch(key, known, onChange);
+  }
+
+  /** All are about to leave: whoever is first revokes the lease for all. */
+  disband(): void {
+    this.#isDisbanded = true;
+  }
+
+  /**
+   * Ends what is ours of `key`: revokes the lease, if nobody else is left or the group is disbanded; else
+   * deletes the key, guarded by the lease. Bounded in time by `closeTimeoutMs`, never throws.
+   */
+  async leave(key: Uint8Array): Promise<Revocation> {
+    const isMember = this.#members.delete(key);
+    if (this.#members.size === 0 || this.#isDisbanded) return await this.#end();
+    const lease = this.#lease;
+    if (!isMember || !lease) return { confirmed: true, revision: undefined };
+    return await this.#depart(key, lease);
+  }
+
+  async #depart(key: Uint8Array, { id: lease }: Lease): Promise<Revocation> {
+    const { writes } = this;
+    const client = this.#client;
+    const timeoutMs = this.#closeTimeoutMs;
+    const { signal } = this.#reign;
+    let failure: unknown = new SdError("SD_UNAVAILABLE", `deletion not confirmed in ${timeoutMs} ms`);
+    const gone = deferred<Revocation>();
+    void depart({
+      ...{ client, key, lease, writes, signal },
+      onGone: gone.resolve,
+      onFailed: (error) => {
+        failure = error;
+      },
+    });
+    try {
+      return await waitFor(gone.promise, { clock: client.clock, timeoutMs, signal });
+    } catch {
+      if (this.#over.signal.aborted) return await this.#end();
+      // With the lease that it was under.
+      if (signal.aborted) return { confirmed: true, revision: undefined };
+      return { confirmed: false, cause: failure };
+    }
+  }
+
+  async #end(): Promise<Revocation> {
+    this.#revoking ??= this.#revoke().then((revocation) => {
+      // Who asks again may have more luck.
+      if (!revocation.confirmed) this.#revoking = undefined;
+      return revocation;
+    });
+    return await this.#revoking;
+  }
+
+  async #revoke(): Promise<Revocation> {
+    const timeoutMs = this.#closeTimeoutMs;
+    this.#over.abort(new SdError("SD_CLOSED", "the registrations of the lease are closed"));
+    await this.#obtaining?.catch(() => {});
+    const guarded = this.#guards.close();
+    const revocation = (await this.#lease?.revoke({ timeoutMs })) ?? { confirmed: true, revision: undefined };
+    await guarded;
+    return revocation;
+  }
+
+  async #obtain(last: Lease | undefined): Promise<Lease> {
+    const { leases } = this.#client;
+    const { signal } = this.#over;
+    let lease: Lease | undefined;
+    if (isOverdue(last)) {
+      lease = await leases.recover({ id: last.id, ttlSeconds: last.ttlSeconds, signal }).catch((error) => {
+        if (!SdError.is(error, "SD_LEASE_LOST")) throw error;
+        return undefined;
+      });
+    }
+    lease ??= await leases.grant({ ttlSeconds: this.#ttlSeconds, signal });
+    if (this.#lease?.id !== lease.id) this.#begin();
+    this.#lease = lease;
+    this.#remember(lease.id);
+    lease.onRenewal((renewal) => this.renewals.emit(renewal));
+    return lease;
+  }
+
+  /** Another lease, so the one before is gone: it had expired, or could not be recovered. */
+  #begin(): void {
+    this.#reign.abort(new SdError("SD_LEASE_LOST", "the lease has ended"));
+    this.#reign = linkSignals(this.#over.signal);
+  }
+
+  #remember(id: bigint): void {
+    this.#ownLeases.add(id);
+    const [oldest] = this.#ownLeases;
+    if (this.#ownLeases.size > MAX_OWN_LEASES && oldest !== undefined) this.#ownLeases.delete(oldest);
+  }
+}
+
+function isOverdue(last: Lease | undefined): last is Lease {
+  return last?.state.status === "lost" && last.state.reason === "overdue";
+}

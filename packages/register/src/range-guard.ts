@@ -1,0 +1,121 @@
+import type { KeyRange, KeyValue, Position, Store, WatchEvent } from "@sd/core";
+import type { Guard, Known, OnChange } from "./guard.js";
+import { textOf } from "./key-text.js";
+
+/** What one of our keys holds since a revision. */
+interface Standing {
+  readonly current: KeyValue | undefined;
+  readonly revision: number;
+}
+
+/**
+ * Some of our keys, and what lies between them: of the others it holds the revisions only.
+ *
+ * Who watches a key hears of each list and each change, also of what is older than what is known: a list may
+ * have been begun before.
+ */
+export class RangeGuard implements Store {
+  readonly range: KeyRange;
+  readonly #keys: ReadonlyMap<string, Uint8Array>;
+  readonly #revisions = new Map<string, number>();
+  /** Of our keys, once listed. */
+  readonly #standings = new Map<string, Standing>();
+  readonly #watching = new Map<string, OnChange>();
+  /** Of the reflector; `undefined` before the first list. */
+  #epoch: number | undefined;
+
+  constructor(keys: readonly Uint8Array[]) {
+    const sorted = [...keys].sort(Buffer.compare);
+    const [first = new Uint8Array()] = sorted;
+    const last = sorted.at(-1) ?? first;
+    // The next key after the last.
+    this.range = { key: first, rangeEnd: Uint8Array.of(...last, 0) };
+    this.#keys = new Map(keys.map((key) => [textOf(key), key]));
+  }
+
+  /**
+   * Whether it has seen what is newer than what is known: it has overtaken the answer that told that, or has
+   * not noticed yet that etcd was wiped.
+   */
+  isAhead(key: Uint8Array, { revision, held }: Known): boolean {
+    const standing = this.#standings.get(textOf(key));
+    return standing !== undefined && standing.revision > revision && standing.current?.modRevision !== held;
+  }
+
+  watch(key: Uint8Array, onChange: OnChange): Guard {
+    const text = textOf(key);
+    let first = this.#epoch;
+    const told: OnChange = (current, { revision, epoch }) => {
+      first ??= epoch;
+      onChange(current, { revision, epoch: epoch - first + 1 });
+    };
+    this.#watching.set(text, told);
+    return {
+      close: async () => {
+        if (this.#watching.get(text) === told) this.#watching.delete(text);
+      },
+    };
+  }
+
+  get size(): number {
+    return this.#revisions.size;
+  }
+
+  revisionOf(key: Uint8Array): number | undefined {
+    return this.#revisions.get(textOf(key));
+  }
+
+  replace(kvs: readonly KeyValue[], { revision, epoch }: Position): void {
+    this.#epoch = epoch;
+    this.#revisions.clear();
+    const gone = new Set(this.#keys.keys());
+    for (const kv of kvs) {
+      const text = textOf(kv.key);
+      this.#revisions.set(text, kv.modRevision);
+      if (gone.delete(text)) this.#note(text, kv, kv.modRevision);
+    }
+    for (const text of gone) this.#note(text, undefined, revision);
+    for (const [text, onChange] of [...this.#watching]) this.#tell(text, onChange);
+  }
+
+  apply(events: readonly WatchEvent[]): boolean {
+    let isTrue = true;
+    const changed = new Set<string>();
+    for (const { type, kv } of events) {
+      const text = textOf(kv.key);
+      const held = this.#revisions.get(text);
+      if (type === "put") {
+        if (held !== undefined && held >= kv.modRevision) isTrue = false;
+        this.#revisions.set(text, kv.modRevision);
+      } else if (!this.#revisions.delete(text)) isTrue = false;
+      if (!this.#keys.has(text)) continue;
+      this.#note(text, type === "put" ? kv : undefined, kv.modRevision);
+      changed.add(text);
+    }
+    for (const text of changed) {
+      const onChange = this.#watching.get(text);
+      if (onChange) this.#tell(text, onChange);
+    }
+    return isTrue;
+  }
+
+  bookmark(): void {}
+
+  #note(text: string, kv: KeyValue | undefined, revision: number): void {
+    this.#standings.set(text, { current: kv && this.#copy(text, kv), revision });
+  }
+
+  /** What etcd sent is a view of its whole message, and is kept here. */
+  #copy(text: string, { value, createRevision, modRevision, version, lease }: KeyValue): KeyValue {
+    const key = this.#keys.get(text) as Uint8Array;
+    return { key, value: Uint8Array.from(value), createRevision, modRevision, version, lease };
+  }
+
+  #tell(text: string, onChange: OnChange): void {
+    const standing = this.#standings.get(text);
+    // One may have ended another's watch.
+    if (standing && this.#watching.get(text) === onChange) {
+      onChange(standing.current, { revision: standing.revision, epoch: this.#epoch ?? 1 });
+    }
+  }
+}

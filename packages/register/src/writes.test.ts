@@ -1,0 +1,129 @@
+import type { EtcdTransport, LeaseId } from "@sd/core";
+import { beforeEach, describe, expect, it } from "vitest";
+import { etcdError } from "../test/faults.js";
+import { Harness } from "../test/harness.js";
+import { type GuardedPut, Writes } from "./writes.js";
+
+const LEASE = 7n as LeaseId;
+const { signal } = new AbortController();
+
+let bench: Harness;
+let transport: EtcdTransport;
+let refusal: (request: Parameters<EtcdTransport["txn"]>[0]) => Error | undefined;
+let writes: Writes;
+beforeEach(async () => {
+  bench = new Harness();
+  transport = bench.memory.transport();
+  await transport.grant({ id: LEASE, ttlSeconds: 60 });
+  refusal = () => undefined;
+  const txn: EtcdTransport["txn"] = async (request, options) => {
+    const error = refusal(request);
+    if (error) throw error;
+    return transport.txn(request, options);
+  };
+  writes = new Writes({ ...transport, txn } as EtcdTransport, signal);
+  return () => bench.end();
+});
+
+const put = (index: number, change: Partial<GuardedPut> = {}): GuardedPut => ({
+  type: "put",
+  key: Buffer.from(`/k/${index}`),
+  value: Buffer.from("a"),
+  lease: LEASE,
+  guard: 0,
+  ...change,
+});
+const putAll = (count: number) =>
+  Promise.all(Array.from({ length: count }, (_, index) => writes.write(put(index), signal)));
+const txns = (): number => bench.memory.callsOf("txn").length;
+
+describe("Writes", () => {
+  it("puts what comes together into one transaction, as much as etcd takes", async () => {
+    const answers = await putAll(300);
+    expect(answers.every(({ isWritten }) => isWritten)).toBe(true);
+    expect(bench.memory.callsOf("txn").map(({ request }) => request.success.length)).toEqual([128, 128, 44]);
+  });
+
+  it("keeps a transaction below the size that etcd takes", async () => {
+    const value = Buffer.alloc(200 * 1024);
+    await Promise.all([0, 1, 2, 3, 4].map((index) => writes.write(put(index, { value }), signal)));
+    expect(bench.memory.callsOf("txn").map(({ request }) => request.success.length)).toEqual([2, 2, 1]);
+  });
+
+  it("answers those whose guard does not hold, and writes the others without them (R2)", async () => {
+    for (const index of [5, 9]) bench.memory.put(`/k/${index}`, "other");
+    const answers = await putAll(100);
+    expect(answers.filter(({ isWritten }) => isWritten)).toHaveLength(98);
+    expect(answers[5]).toMatchObject({ isWritten: false, current: { modRevision: 2 } });
+    expect(bench.textOf("/k/5")).toBe("other");
+    expect(txns()).toBe(2);
+  });
+
+  it("finds the one that etcd refuses by halving, and writes the others", async () => {
+    const error = etcdError(7, "etcdserver: permission denied");
+    const isRefused = (key: Uint8Array): boolean => Buffer.from(key).toString() === "/k/70";
+    refusal = ({ success }) =>
+      success.some((each) => each.type === "put" && isRefused(each.key)) ? error : undefined;
+    const results = await Promise.allSettled(
+      Array.from({ length: 100 }, (_, index) => writes.write(put(index), signal)),
+    );
+    const failed = results.flatMap(({ status }, index) => (status === "rejected" ? [index] : []));
+    expect(failed).toEqual([70]);
+    expect(bench.textOf("/k/71")).toBe("a");
+  });
+
+  it("fails all together where halving helps nobody, and sends nothing twice", async () => {
+    let sent = 0;
+    refusal = () => {
+      sent += 1;
+      return etcdError(14, "connection lost");
+    };
+    const results = await Promise.allSettled(
+      Array.from({ length: 100 }, (_, index) => writes.write(put(index), signal)),
+    );
+    expect(results.every(({ status }) => status === "rejected")).toBe(true);
+    expect(sent).toBe(1);
+  });
+
+  it("does not send what was aborted before, and goes on without it", async () => {
+    const abort = new AbortController();
+    const gone = writes.write(put(0), abort.signal).catch((error: unknown) => error);
+    const stays = writes.write(put(1), signal);
+    abort.abort("no more");
+    expect(await gone).toBe("no more");
+    expect((await stays).isWritten).toBe(true);
+    expect(bench.textOf("/k/0")).toBeUndefined();
+  });
+
+  it("deletes what is under the lease, and nothing else (R3)", async () => {
+    await putAll(2);
+    bench.memory.put("/k/1", "other");
+    const [mine, others, absent] = await Promise.all(
+      [0, 1, 2].map((index) =>
+        writes.write({ type: "delete", key: Buffer.from(`/k/${index}`), lease: LEASE }, signal),
+      ),
+    );
+    expect([mine?.isWritten, others?.isWritten, absent?.isWritten]).toEqual([true, false, false]);
+    expect([bench.textOf("/k/0"), bench.textOf("/k/1")]).toEqual([undefined, "other"]);
+  });
+
+  it("knows of which keys a put may yet arrive", async () => {
+    const key = Buffer.from("/k/0");
+    const work = writes.write(put(0), signal);
+    expect(writes.mayAppear(key, LEASE), "not sent yet").toBe(false);
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(writes.mayAppear(key, LEASE), "under way").toBe(true);
+    await work;
+    expect(writes.mayAppear(key, LEASE), "answered").toBe(false);
+    refusal = () => etcdError(7, "etcdserver: permission denied");
+    await writes.write(put(0), signal).catch(() => {});
+    expect(writes.mayAppear(key, LEASE), "refused").toBe(false);
+    refusal = () => etcdError(4, "deadline exceeded");
+    await writes.write(put(0), signal).catch(() => {});
+    refusal = () => undefined;
+    await writes.write(put(0), signal);
+    expect(writes.mayAppear(key, LEASE), "in doubt, whatever came after").toBe(true);
+    expect(writes.mayAppear(key, 8n as LeaseId)).toBe(false);
+  });
+});

@@ -1,0 +1,201 @@
+import {
+  type Deferred,
+  deferred,
+  type EtcdTransport,
+  failureOf,
+  isNotApplied,
+  type KeyValue,
+  type LeaseId,
+  type Operation,
+  SdError,
+  type TxnRequest,
+  waitFor,
+} from "@sd/core";
+import { textOf } from "./key-text.js";
+
+/** What a transaction may hold of comparisons, and of operations: etcd's `--max-txn-ops` by default. */
+const MAX_WRITES = 128;
+/** Of keys and values in one transaction: a third of what etcd takes by default. */
+const MAX_BYTES = 512 * 1024;
+/** So many transactions of one lease are under way; what comes meanwhile goes together with the next. */
+const MAX_UNDER_WAY = 4;
+
+/** Puts `value` if the key's modification revision is `guard` (0: absent). */
+export interface GuardedPut {
+  readonly type: "put";
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly lease: LeaseId;
+  readonly guard: number;
+}
+
+/** Deletes the key if it is under `lease`. */
+export interface GuardedDelete {
+  readonly type: "delete";
+  readonly key: Uint8Array;
+  readonly lease: LeaseId;
+}
+
+export type GuardedWrite = GuardedPut | GuardedDelete;
+
+export interface WriteAnswer {
+  /** Whether the guard held, and it is written. */
+  readonly isWritten: boolean;
+  /** What the key held instead; `undefined` if it was absent. */
+  readonly current: KeyValue | undefined;
+  /** The store's, when that was seen; that of the write, if it is written. */
+  readonly storeRevision: number;
+}
+
+interface Waiting {
+  readonly write: GuardedWrite;
+  readonly answer: Deferred<WriteAnswer>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Writes keys under guards, each as if by a transaction of its own; those that come together share one.
+ *
+ * A transaction is done as a whole or not at all, so where one guard of many does not hold, nothing is
+ * written and all keys are read: those whose guards do not hold have their answer, and the others go again
+ * without them. One that etcd refuses for what it is (too large, not permitted) is found by halving.
+ */
+export class Writes {
+  readonly #transport: EtcdTransport;
+  readonly #signal: AbortSignal;
+  #waiting: Waiting[] = [];
+  #underWay = 0;
+  #isGathering = false;
+  /** Under which lease an absent key may yet be put by a request of ours whose outcome is not known. */
+  readonly #inDoubt = new Map<string, LeaseId>();
+
+  /** @param signal ends those under way. */
+  constructor(transport: EtcdTransport, signal: AbortSignal) {
+    this.#transport = transport;
+    this.#signal = signal;
+  }
+
+  /**
+   * @throws what the transport throws, for each of those that were sent together.
+   * @throws `signal.reason` when the signal aborts; what is under way with others may be written all the same.
+   */
+  write(write: GuardedWrite, signal: AbortSignal): Promise<WriteAnswer> {
+    const answer = deferred<WriteAnswer>();
+    this.#waiting.push({ write, answer, signal });
+    if (!this.#isGathering) {
+      this.#isGathering = true;
+      queueMicrotask(() => {
+        this.#isGathering = false;
+        this.#flush();
+      });
+    }
+    return waitFor(answer.promise, { signal });
+  }
+
+  /** Whether a put under `lease` that was sent before may yet come to the key, once that is absent. */
+  mayAppear(key: Uint8Array, lease: LeaseId): boolean {
+    return this.#inDoubt.get(textOf(key)) === lease;
+  }
+
+  #flush(): void {
+    while (this.#underWay < MAX_UNDER_WAY) {
+      const batch = this.#take();
+      if (batch.length === 0) return;
+      this.#underWay += 1;
+      void this.#send(batch).then(() => {
+        this.#underWay -= 1;
+        this.#flush();
+      });
+    }
+  }
+
+  #take(): Waiting[] {
+    const batch: Waiting[] = [];
+    let bytes = 0;
+    let next = 0;
+    for (const each of this.#waiting) {
+      bytes += sizeOf(each.write);
+      if (batch.length === MAX_WRITES || (batch.length > 0 && bytes > MAX_BYTES)) break;
+      next += 1;
+      if (!each.signal.aborted) batch.push(each);
+    }
+    this.#waiting = this.#waiting.slice(next);
+    return batch;
+  }
+
+  /** Never rejects. */
+  async #send(batch: readonly Waiting[]): Promise<void> {
+    const [first] = batch;
+    if (!first) return;
+    const isAlone = batch.length === 1;
+    const settle = this.#doubt(batch);
+    try {
+      const { succeeded, header, ranges } = await this.#transport.txn(request(batch), {
+        signal: isAlone ? first.signal : this.#signal,
+      });
+      settle();
+      const again: Waiting[] = [];
+      for (const [index, each] of batch.entries()) {
+        const current = ranges[index]?.kvs[0];
+        if (!succeeded && !isAlone && holds(each.write, current)) again.push(each);
+        else each.answer.resolve({ isWritten: succeeded, current, storeRevision: header.revision });
+      }
+      await this.#send(again.filter(({ signal }) => !signal.aborted));
+    } catch (error) {
+      if (isNotApplied(error)) settle();
+      if (isAlone || !isOfOne(error)) {
+        for (const { answer } of batch) answer.reject(error);
+        return;
+      }
+      const half = batch.length >> 1;
+      await this.#send(batch.slice(0, half));
+      await this.#send(batch.slice(half));
+    }
+  }
+
+  /** Their outcome is in doubt from now on. @returns to be called when it is known. */
+  #doubt(batch: readonly Waiting[]): () => void {
+    const added: string[] = [];
+    for (const { write } of batch) {
+      if (write.type !== "put" || write.guard !== 0) continue;
+      const text = textOf(write.key);
+      if (this.#inDoubt.get(text) !== write.lease) added.push(text);
+      this.#inDoubt.set(text, write.lease);
+    }
+    return () => {
+      for (const text of added) this.#inDoubt.delete(text);
+    };
+  }
+}
+
+function request(batch: readonly Waiting[]): TxnRequest {
+  return {
+    compare: batch.map(({ write }) =>
+      write.type === "put"
+        ? { target: "mod", key: write.key, equals: write.guard }
+        : { target: "lease", key: write.key, equals: write.lease },
+    ),
+    success: batch.map(({ write }) => operation(write)),
+    failure: batch.map(({ write: { key } }) => ({ type: "range", range: { key } })),
+  };
+}
+
+function operation(write: GuardedWrite): Operation {
+  const { type, key, lease } = write;
+  return type === "put" ? { type: "put", key, value: write.value, lease } : { type: "delete", key };
+}
+
+function holds(write: GuardedWrite, current: KeyValue | undefined): boolean {
+  return write.type === "put" ? (current?.modRevision ?? 0) === write.guard : current?.lease === write.lease;
+}
+
+/** Whether one of several may be why all were refused. */
+function isOfOne(error: unknown): boolean {
+  const kind = failureOf(error);
+  if (kind === undefined) return SdError.is(error, "SD_INVALID_ARGUMENT");
+  return kind === "permission" || kind === "invalid" || kind === "too-large";
+}
+
+function sizeOf(write: GuardedWrite): number {
+  return write.key.length + (write.type === "put" ? write.value.length : 0);
+}
