@@ -15,12 +15,16 @@ export interface Conditions {
 /** Flags that say where something is written, with their value. */
 const files = ["--json", "--log-file"];
 
+/** The flags but those of files, however they are written: what is published names no place on a machine. */
+export function flagsOf(given: readonly string[]): string[] {
+  return given.filter(
+    (each, index) => !files.includes(each.split("=")[0] ?? "") && !files.includes(given[index - 1] ?? ""),
+  );
+}
+
 /** @param script of package.json */
 export function conditions(script: string, versions: Readonly<Record<string, string>>): Conditions {
-  const given = process.argv.slice(2);
-  const flags = given.filter(
-    (each, index) => !files.includes(each) && !files.includes(given[index - 1] ?? ""),
-  );
+  const flags = flagsOf(process.argv.slice(2));
   return {
     // biome-ignore lint/style/noRestrictedGlobals: the day of a run is no duration
     date: new Date().toISOString(),
