@@ -1,4 +1,4 @@
-import type { KeyRange, KeyValue, Position, Store, WatchEvent } from "@sd/core";
+import type { Draft, KeyRange, KeyValue, Position, Store, WatchEvent } from "@sd/core";
 import type { Guard, Known, OnChange } from "./guard.js";
 import { textOf } from "./key-text.js";
 
@@ -17,7 +17,7 @@ interface Standing {
 export class RangeGuard implements Store {
   readonly range: KeyRange;
   readonly #keys: ReadonlyMap<string, Uint8Array>;
-  readonly #revisions = new Map<string, number>();
+  #revisions = new Map<string, number>();
   /** Of our keys, once listed. */
   readonly #standings = new Map<string, Standing>();
   readonly #watching = new Map<string, OnChange>();
@@ -65,17 +65,33 @@ export class RangeGuard implements Store {
     return this.#revisions.get(textOf(key));
   }
 
-  replace(kvs: readonly KeyValue[], { revision, epoch }: Position): void {
-    this.#epoch = epoch;
-    this.#revisions.clear();
-    const gone = new Set(this.#keys.keys());
-    for (const kv of kvs) {
-      const text = textOf(kv.key);
-      this.#revisions.set(text, kv.modRevision);
-      if (gone.delete(text)) this.#note(text, kv, kv.modRevision);
-    }
-    for (const text of gone) this.#note(text, undefined, revision);
-    for (const [text, onChange] of [...this.#watching]) this.#tell(text, onChange);
+  /** Of others' keys it keeps no more than the revisions: a folder may be large. */
+  draft({ revision, epoch }: Position): Draft {
+    const revisions = new Map<string, number>();
+    const standings = new Map<string, Standing>();
+    return {
+      take: (kvs) => {
+        for (const kv of kvs) {
+          const text = textOf(kv.key);
+          revisions.set(text, kv.modRevision);
+          if (this.#keys.has(text)) standings.set(text, this.#standing(text, kv, kv.modRevision));
+        }
+      },
+      replace: () => {
+        this.#epoch = epoch;
+        this.#revisions = revisions;
+        for (const text of this.#keys.keys()) {
+          this.#standings.set(text, standings.get(text) ?? { current: undefined, revision });
+        }
+        for (const [text, onChange] of [...this.#watching]) this.#tell(text, onChange);
+      },
+    };
+  }
+
+  replace(kvs: readonly KeyValue[], position: Position): void {
+    const draft = this.draft(position);
+    draft.take(kvs);
+    draft.replace();
   }
 
   apply(events: readonly WatchEvent[]): boolean {
@@ -89,7 +105,7 @@ export class RangeGuard implements Store {
         this.#revisions.set(text, kv.modRevision);
       } else if (!this.#revisions.delete(text)) isTrue = false;
       if (!this.#keys.has(text)) continue;
-      this.#note(text, type === "put" ? kv : undefined, kv.modRevision);
+      this.#standings.set(text, this.#standing(text, type === "put" ? kv : undefined, kv.modRevision));
       changed.add(text);
     }
     for (const text of changed) {
@@ -101,8 +117,8 @@ export class RangeGuard implements Store {
 
   bookmark(): void {}
 
-  #note(text: string, kv: KeyValue | undefined, revision: number): void {
-    this.#standings.set(text, { current: kv && this.#copy(text, kv), revision });
+  #standing(text: string, kv: KeyValue | undefined, revision: number): Standing {
+    return { current: kv && this.#copy(text, kv), revision };
   }
 
   /** What etcd sent is a view of its whole message, and is kept here. */
