@@ -1,4 +1,4 @@
-import { describe, type EtcdClient, invalidArgument, requireOptions } from "@sd/core";
+import { type EtcdClient, invalidArgument, requireOptions } from "@sd/core";
 import type { InstanceUpdate } from "./content.js";
 import { instanceSettings, type RegisterAllOptions, type Settings } from "./options.js";
 import { checkArguments, type WaitOptions, whenReady } from "./register.js";
@@ -46,7 +46,7 @@ function checkDistinct(settings: readonly Settings<InstanceUpdate>[]): void {
   const seen = new Set<string>();
   for (const { key } of settings) {
     const text = Buffer.from(key).toString();
-    if (seen.has(text)) throw invalidArgument("instances", "each of a key of its own", describe(text));
+    if (seen.has(text)) throw invalidArgument("instances", "each of a key of its own", text);
     seen.add(text);
   }
 }
