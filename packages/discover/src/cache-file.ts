@@ -53,16 +53,19 @@ async function read(path: string, maxBytes: number): Promise<Uint8Array | undefi
 }
 
 function check(stats: Stats, maxBytes: number): void {
-  const why = objection(stats, maxBytes);
+  const why = objection(stats);
   if (why !== undefined) throw new SdError("SD_PERMISSION", `the cache file cannot be used: ${why}`);
+  if (stats.size <= maxBytes) return;
+  const text = `it has ${stats.size} bytes, and at most ${maxBytes} are read, by maxKeys and maxBytes`;
+  throw new SdError("SD_LIMIT_EXCEEDED", `the cache file cannot be used: ${text}`);
 }
 
-function objection(stats: Stats, maxBytes: number): string | undefined {
+function objection(stats: Stats): string | undefined {
   if (!stats.isFile()) return "it is no regular file";
-  if (stats.size > maxBytes) return `it has ${stats.size} bytes, and at most ${maxBytes} are read`;
   const uid = process.getuid?.();
   if (uid === undefined) return undefined;
-  if (stats.uid !== uid && stats.uid !== 0) return `it belongs to the user ${stats.uid}`;
+  if (stats.uid !== uid && stats.uid !== 0)
+    return `it belongs to the user ${stats.uid}, not ${uid}: chown it`;
   return (stats.mode & FOREIGN_WRITE) === 0 ? undefined : "others may write it: chmod go-w";
 }
 
