@@ -86,11 +86,11 @@ describe.each(etcdBinaries().slice(-1))("the etcd3 transport, with TLS to $name"
     expect(await outcome(trusting(stranger))).toBe("tls");
     // The name is right, and the way so long that three round trips take longer than connecting may.
     await using far = await FaultProxy.start({ target: etcd.endpoint });
-    far.delay(400);
+    far.delay(600);
     const start = performance.now();
-    const patient = { ...trusting(authority), endpoints: far.endpoint, connectTimeoutMs: 1_200 };
+    const patient = { ...trusting(authority), endpoints: far.endpoint, connectTimeoutMs: 2_000 };
     expect(await outcome(patient)).toMatchObject({ kvs: [] });
-    expect(performance.now() - start).toBeGreaterThan(1_600);
+    expect(performance.now() - start).toBeGreaterThan(2_300);
     await etcd.useCertificate(await authority.server({ names: ["etcd.test"] }));
     expect(await outcome(trusting(authority))).toBe("tls");
     await etcd.useCertificate(await authority.server({ notAfter: new Date(Date.now() - 1_000) }));

@@ -69,9 +69,25 @@ describe("A cache file on the disk", () => {
     await all;
   });
 
+  it("stays where it is when the process changes its directory", async () => {
+    const before = process.cwd();
+    try {
+      process.chdir(directory);
+      const file = cacheFileAt("web.cache");
+      process.chdir(tmpdir());
+      await file.write(chunks("here"));
+      expect([await text(file), await readdir(directory)]).toEqual(["here", ["web.cache"]]);
+    } finally {
+      process.chdir(before);
+    }
+  });
+
   it("is not read if it is larger than may be", async () => {
     await cacheFileAt(path).write(chunks("x".repeat(101)));
-    await expect(text()).rejects.toThrow("it has 101 bytes, and at most 100 are read");
+    await expect(text()).rejects.toMatchObject({
+      code: "SD_LIMIT_EXCEEDED",
+      message: expect.stringContaining("it has 101 bytes, and at most 100 are read"),
+    });
   });
 
   it.skipIf(process.platform === "win32")("is not read if others may write it", async () => {

@@ -1,6 +1,6 @@
 import { constants, type Stats } from "node:fs";
 import { lstat, open, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { calendarMs, SdError } from "@sd/core";
 
 /** Where a cache is kept: a file. Another one is for tests, which need a calendar and no disk. */
@@ -27,8 +27,10 @@ let storages = 0;
  * that were killed meanwhile is removed by the first write. It is read only if it is a
  * regular file that belongs to this user or to root and that nobody else may write.
  */
-export function cacheFileAt(path: string): CacheStorage {
+export function cacheFileAt(given: string): CacheStorage {
   storages += 1;
+  // The same file, wherever the process changes its directory to.
+  const path = resolve(given);
   const beside = `${path}.${process.pid}-${storages}.tmp`;
   let swept: Promise<void> | undefined;
   return {
@@ -57,16 +59,19 @@ async function read(path: string, maxBytes: number): Promise<Uint8Array | undefi
 }
 
 function check(stats: Stats, maxBytes: number): void {
-  const why = objection(stats, maxBytes);
+  const why = objection(stats);
   if (why !== undefined) throw new SdError("SD_PERMISSION", `the cache file cannot be used: ${why}`);
+  if (stats.size <= maxBytes) return;
+  const text = `it has ${stats.size} bytes, and at most ${maxBytes} are read, by maxKeys and maxBytes`;
+  throw new SdError("SD_LIMIT_EXCEEDED", `the cache file cannot be used: ${text}`);
 }
 
-function objection(stats: Stats, maxBytes: number): string | undefined {
+function objection(stats: Stats): string | undefined {
   if (!stats.isFile()) return "it is no regular file";
-  if (stats.size > maxBytes) return `it has ${stats.size} bytes, and at most ${maxBytes} are read`;
   const uid = process.getuid?.();
   if (uid === undefined) return undefined;
-  if (stats.uid !== uid && stats.uid !== 0) return `it belongs to the user ${stats.uid}`;
+  if (stats.uid !== uid && stats.uid !== 0)
+    return `it belongs to the user ${stats.uid}, not ${uid}: chown it`;
   return (stats.mode & FOREIGN_WRITE) === 0 ? undefined : "others may write it: chmod go-w";
 }
 

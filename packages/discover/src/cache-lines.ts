@@ -15,8 +15,8 @@ export interface CacheHeader {
 
 /** Another layout gets another name, and is refused by older readers. */
 const LAYOUT = "sd-discover-cache/1";
-/** So many lines are written or read at a stretch. */
-const SLICE_LINES = 500;
+/** So much is written or read at a stretch: a few milliseconds, however long the values are. */
+const SLICE_BYTES = 16 * 1024;
 /** The text of a SHA-256 and a line feed. */
 const CHECKSUM_BYTES = 65;
 const LINE_FEED = 10;
@@ -45,15 +45,20 @@ export function* encodeCache(header: Omit<CacheHeader, "keys">, lines: readonly 
     return bytes;
   };
   yield chunk(`${JSON.stringify(first)}\n`);
-  for (let at = 0; at < lines.length; at += SLICE_LINES) {
-    yield chunk(`${lines.slice(at, at + SLICE_LINES).join("\n")}\n`);
+  let slice = "";
+  for (const line of lines) {
+    slice += `${line}\n`;
+    if (slice.length < SLICE_BYTES) continue;
+    yield chunk(slice);
+    slice = "";
   }
+  if (slice !== "") yield chunk(slice);
   yield Buffer.from(`${hash.digest("hex")}\n`);
 }
 
-/** How many bytes a file may have that holds no more than `limits` let in: JSON doubles some of them. */
+/** How many bytes a file may have that holds no more than `limits` let in: JSON makes six of a control character. */
 export function mostBytes({ maxKeys, maxBytes }: Limits): number {
-  return 2 * maxBytes + 256 * maxKeys + 1_024;
+  return 6 * maxBytes + 256 * maxKeys + 1_024;
 }
 
 /** Reads what stands above the keys, and nothing else. @throws SdError `SD_INVARIANT` if that is not ours. */
@@ -88,8 +93,10 @@ export async function decodeKeys(
   { limits, take }: { readonly limits: Limits; readonly take: (kvs: readonly KeyValue[]) => void },
 ): Promise<void> {
   const hash = createHash("sha256");
+  const start = keyId(Buffer.from(prefix));
   const ids = new Set<string>();
   let slice: KeyValue[] = [];
+  let sliceBytes = 0;
   let size = 0;
   let isFirst = true;
   for (const line of linesOf(bytes)) {
@@ -100,15 +107,17 @@ export async function decodeKeys(
     }
     const kv = readLine(line, revision);
     const id = keyId(kv.key);
-    if (!id.startsWith(keyId(Buffer.from(prefix)))) throw damaged("a key is not of its prefix");
+    if (!id.startsWith(start)) throw damaged("a key is not of its prefix");
     if (ids.has(id)) throw damaged("a key is there twice");
     ids.add(id);
     size += kv.key.length + kv.value.length;
     requireWithin(limits, ids.size, size);
     slice.push(kv);
-    if (slice.length < SLICE_LINES) continue;
+    sliceBytes += line.length;
+    if (sliceBytes < SLICE_BYTES) continue;
     take(slice);
     slice = [];
+    sliceBytes = 0;
     await nextRound();
   }
   if (slice.length > 0) take(slice);

@@ -68,6 +68,18 @@ describe("Discovery: a mass loss within one epoch (D11)", () => {
     expect(keysOf(web)).toEqual(keys(0, 3));
   });
 
+  it("is held for its own time, if all who went before have returned", async () => {
+    await begin({ windowMs: 5_000 });
+    await write(keys(0, 10), undefined);
+    await write(keys(0, 10), "h:2");
+    await bench.clock.advance(50_000);
+    await write(keys(0, 10), undefined);
+    await bench.clock.advance(59_900);
+    expect(web.retained.size).toBe(10);
+    await bench.clock.advance(100);
+    expect(keysOf(web)).toEqual([]);
+  });
+
   it("is held a second time, too, and let go again", async () => {
     await begin({ holdMs: 40_000 });
     await write(keys(0, 10), undefined);

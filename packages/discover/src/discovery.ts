@@ -302,7 +302,7 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
   async #close(): Promise<void> {
     const error = new SdError("SD_CLOSED", `the discovery of ${this.prefix} is closed`);
     for (const each of [this.#ready, this.#usable]) each.reject(error);
-    this.#graceTimer?.[Symbol.dispose]();
+    this.#stopGrace();
     await this.#reflector.close();
     await this.#cache?.close();
     // Not before: the client waits for what is attached, and lets the process end without it.
@@ -314,9 +314,10 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
     const isFirst = this.#position.revision === 0;
     const isNewEpoch = position.epoch > this.#position.epoch;
     this.#position = position;
-    if (isNewEpoch && this.#graceMs > 0) this.#startGrace(this.#graceMs);
-    else if (this.#massLoss && !this.#graceTimer && this.#store.isRetaining)
-      this.#startGrace(this.#massLoss.holdMs);
+    // All have returned: who vanishes next has a time of their own.
+    if (!this.#store.isRetaining) this.#stopGrace();
+    else if (isNewEpoch && this.#graceMs > 0) this.#startGrace(this.#graceMs);
+    else if (this.#massLoss && !this.#graceTimer) this.#startGrace(this.#massLoss.holdMs);
     this.#snapshot = undefined;
     if (changes.length === 0 && !isFirst && !isNewEpoch) return;
     this.#changedAt = this.#restoredSince ?? this.#client.clock.now();
@@ -327,13 +328,18 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
 
   /** Lets go of what is retained after a while in which it could have returned. */
   #startGrace(ms: number): void {
-    this.#graceTimer?.[Symbol.dispose]();
+    this.#stopGrace();
     this.#graceTimer = this.#client.clock.setTimer(ms, () => {
       this.#graceTimer = undefined;
       // While etcd cannot be heard, nobody can return.
       if (this.state.status === "live") this.#store.release(this.#position);
       else this.#startGrace(ms);
     });
+  }
+
+  #stopGrace(): void {
+    this.#graceTimer?.[Symbol.dispose]();
+    this.#graceTimer = undefined;
   }
 
   #holdBy(massLoss: MassLoss): Holds {

@@ -24,9 +24,9 @@ export interface DiscoveryOptions {
   readonly maxBytes?: number | undefined;
   /**
    * The path of a file that keeps what is known, for a start without etcd: written within 5 s of a change and by
-   * `close()`, read when etcd does not answer. What it holds is shown as `stale` until etcd is heard. One file for
-   * each discovery, in a directory where nobody else may write: who writes it decides where you connect. Default:
-   * none.
+   * `close()`, but not while instances are `retained`, and read when etcd does not answer. What it holds is shown as
+   * `stale` until etcd is heard. One file for each discovery, in a directory that exists and where nobody else may
+   * write: who writes it decides where you connect. Default: none.
    */
   readonly cacheFile?: string | CacheStorage | undefined;
   /** etcd has so long to answer; the file is shown then, or as soon as the first try has failed. Default 2000. */

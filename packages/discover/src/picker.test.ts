@@ -113,6 +113,21 @@ describe("the picker weighted", () => {
     expect(sharesOf(picks(picker, 230))).toEqual({ a: 100, b: 60, c: 60, d: 10 });
   });
 
+  it.each([0.001, 1e-12, 1e-300, Number.MIN_VALUE])(
+    "is as fair after one of weight %d was alone for long (D13)",
+    (weight) => {
+      const picker = pickerOf("weighted", [item("alone", weight)]);
+      picks(picker, 10_000);
+      for (const each of [item("a", 2_000_000), item("b", 1_000_000)]) picker.put(each);
+      const { a = 0, b = 0, alone = 0 } = sharesOf(picks(picker, 3_001));
+      expect([Math.round(a / 100), Math.round(b / 100)]).toEqual([20, 10]);
+      expect(alone).toBeLessThanOrEqual(1);
+      picker.delete(item("a"));
+      picker.put(item("c", 1_000_000));
+      expect(sharesOf(picks(picker, 1_000))).toMatchObject({ b: 500, c: 500 });
+    },
+  );
+
   it("spreads the turns", () => {
     const picker = pickerOf("weighted", [item("a", 5), item("b", 1), item("c", 1)]);
     const order = picks(picker, 70).join("");

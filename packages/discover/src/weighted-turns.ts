@@ -1,6 +1,11 @@
 import type { Keyed } from "./change.js";
 import { Turns } from "./turns.js";
 
+/** Beyond it the time begins anew: the steps of great weights would be lost in the digits of a late one. */
+const LATE = 2 ** 20;
+/** Of a weight next to nothing: finite, also when it is added to. */
+const MAX_STEP = 2 ** 600;
+
 /** Those of one weight, who take turns among themselves. */
 interface Tier<T extends Keyed> {
   readonly weight: number;
@@ -68,8 +73,15 @@ export class WeightedTurns<T extends Keyed> {
     if (tier === undefined) return undefined;
     this.#now = tier.due;
     tier.due += tier.step;
+    if (this.#now > LATE) this.#beginAnew();
     this.#sink(tier);
     return tier.turns.take();
+  }
+
+  /** Puts all times back by the same. */
+  #beginAnew(): void {
+    for (const tier of this.#heap) tier.due -= this.#now;
+    this.#now = 0;
   }
 
   #addTier(weight: number): Tier<T> {
@@ -89,7 +101,7 @@ export class WeightedTurns<T extends Keyed> {
 
   /** Its number of members has changed: what is left to its next turn shrinks or grows with the step. */
   #resize(tier: Tier<T>): void {
-    const step = 1 / (tier.weight * tier.turns.size);
+    const step = Math.min(1 / (tier.weight * tier.turns.size), MAX_STEP);
     const left = tier.step === 0 ? step : ((tier.due - this.#now) * step) / tier.step;
     tier.step = step;
     tier.due = this.#now + left;

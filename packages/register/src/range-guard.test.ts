@@ -39,6 +39,17 @@ describe("RangeGuard", () => {
     expect([guard.size, guard.revisionOf(key("/a/2"))], "others' too").toEqual([2, 5]);
   });
 
+  it("takes a list in parts, of which nothing shows before the last", () => {
+    guard.replace([kv("/a/1", 4), kv("/a/3", 6)], { revision: 9, epoch: 1 });
+    watch();
+    const draft = guard.draft({ revision: 20, epoch: 2 });
+    draft.take([kv("/a/1", 14), kv("/a/2", 15)]);
+    draft.take([kv("/a/3", 16)]);
+    expect([seen, guard.size, guard.revisionOf(key("/a/1"))]).toEqual([[], 2, 4]);
+    draft.replace();
+    expect([seen, guard.size, guard.revisionOf(key("/a/1"))]).toEqual([[[16, 16]], 3, 14]);
+  });
+
   it("tells of several changes in one message the outcome", () => {
     guard.replace([kv("/a/3", 6)], { revision: 9, epoch: 1 });
     const watching = watch();

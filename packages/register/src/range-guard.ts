@@ -105,7 +105,7 @@ export class RangeGuard implements Store {
         this.#revisions.set(text, kv.modRevision);
       } else if (!this.#revisions.delete(text)) isTrue = false;
       if (!this.#keys.has(text)) continue;
-      this.#note(text, type === "put" ? kv : undefined, kv.modRevision);
+      this.#standings.set(text, this.#standing(text, type === "put" ? kv : undefined, kv.modRevision));
       changed.add(text);
     }
     for (const text of changed) {
@@ -117,8 +117,8 @@ export class RangeGuard implements Store {
 
   bookmark(): void {}
 
-  #note(text: string, kv: KeyValue | undefined, revision: number): void {
-    this.#standings.set(text, { current: kv && this.#copy(text, kv), revision });
+  #standing(text: string, kv: KeyValue | undefined, revision: number): Standing {
+    return { current: kv && this.#copy(text, kv), revision };
   }
 
   /** What etcd sent is a view of its whole message, and is kept here. */

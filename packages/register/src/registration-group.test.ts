@@ -118,6 +118,15 @@ describe("registerAll()", () => {
   });
 });
 
+describe("startAllRegistrations()", () => {
+  it("says which key is there twice", () => {
+    const twice = { instances: [...instances(2), ...instances(1)] };
+    expect(() => startAllRegistrations(bench.client, twice)).toThrow(
+      'instances must be each of a key of its own, got "/web/node-0000"',
+    );
+  });
+});
+
 describe("a group of registrations", () => {
   it("brings back the keys that are deleted, and writes no other (R8)", async () => {
     const group = await begin();

@@ -36,6 +36,14 @@ describe("Lease", () => {
     expect(etcd.leases).toEqual([lease.id]);
   });
 
+  it("goes on when it is to be revoked within a time that is none", async () => {
+    const { clock, etcd, client } = fixture;
+    const lease = await client.leases.grant({ ttlSeconds: 15 });
+    await expect(lease.revoke({ timeoutMs: -1 })).rejects.toMatchObject({ code: "SD_INVALID_ARGUMENT" });
+    await clock.advance(60_000);
+    expect([lease.state.status, etcd.leases]).toEqual(["active", [lease.id]]);
+  });
+
   it("counts its first TTL from when the grant was sent (R10)", async () => {
     const { clock, etcd, client } = fixture;
     etcd.freeze();

@@ -1,5 +1,5 @@
 import type { KeepAliveResponse, LeaseId } from "../etcd/types.js";
-import { SdError } from "../kit/errors.js";
+import { invalidArgument, SdError } from "../kit/errors.js";
 import { Listeners, Machine, type StateListener, type Transitions } from "../kit/machine.js";
 import { Mailbox, newestOnly } from "../kit/mailbox.js";
 import type { Scheduled } from "../kit/schedule.js";
@@ -135,11 +135,14 @@ export class Lease implements Scheduled, AsyncDisposable {
 
   /**
    * Ends the lease in etcd: all its keys are deleted at once, and nothing can be bound to it any more.
-   * Tries until `timeoutMs`, never throws; the result says whether etcd confirmed.
+   * Tries until `timeoutMs`; the result says whether etcd confirmed.
+   *
+   * @throws SdError `SD_INVALID_ARGUMENT` for what cannot be a time, and the lease goes on; nothing else.
    */
-  revoke(options: RevokeOptions = {}): Promise<Revocation> {
+  async revoke(options: RevokeOptions = {}): Promise<Revocation> {
+    if (options.timeoutMs !== undefined) checkTimeout(options.timeoutMs);
     if (this.#machine.allows("revoked")) this.#end({ status: "revoked" });
-    return this.#owner.revoke(this, options);
+    return await this.#owner.revoke(this, options);
   }
 
   /** Stops renewing; etcd ends the lease one TTL after the last renewal. */
@@ -168,6 +171,13 @@ export class Lease implements Scheduled, AsyncDisposable {
   #end(state: Exclude<LeaseState, { readonly status: "active" | "unproven" }>): void {
     this.#owner.forget(this);
     this.#machine.enter(state);
+  }
+}
+
+/** @throws SdError `SD_INVALID_ARGUMENT` for what cannot be a time. */
+export function checkTimeout(timeoutMs: number): void {
+  if (typeof timeoutMs !== "number" || !(timeoutMs >= 0)) {
+    throw invalidArgument("timeoutMs", "a number of milliseconds", timeoutMs);
   }
 }
 

@@ -9,7 +9,14 @@ import { deferred } from "../kit/deferred.js";
 import { invalidArgument, requireOptions, requireSignal, SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
 import { KeepaliveHub } from "./keepalive-hub.js";
-import { Lease, type LeaseOwner, leaseLost, type Revocation, type RevokeOptions } from "./lease.js";
+import {
+  checkTimeout,
+  Lease,
+  type LeaseOwner,
+  leaseLost,
+  type Revocation,
+  type RevokeOptions,
+} from "./lease.js";
 import { Revocations } from "./revocations.js";
 
 export interface GrantOptions {
@@ -194,12 +201,6 @@ function checkId(id: LeaseId): void {
 function checkTtl(ttlSeconds: number): void {
   if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1 || ttlSeconds > MAX_TTL_SECONDS) {
     throw invalidArgument("ttlSeconds", `a whole number from 1 to ${MAX_TTL_SECONDS}`, ttlSeconds);
-  }
-}
-
-function checkTimeout(timeoutMs: number): void {
-  if (typeof timeoutMs !== "number" || !(timeoutMs >= 0)) {
-    throw invalidArgument("timeoutMs", "a number of milliseconds", timeoutMs);
   }
 }
 

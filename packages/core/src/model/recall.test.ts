@@ -39,6 +39,16 @@ describe("recall", () => {
     expect(() => recall(bytes(`{"address":"nowhere${rest}`), reader)).toThrow("address must be");
   });
 
+  it("gives everybody a record of their own", () => {
+    const value = bytes('{"address":"a:1","zone":"of their own"}');
+    const first = defaultFormat.read(value) as { zone?: string };
+    first.zone = "changed";
+    const second = defaultFormat.read(value) as { zone?: string };
+    expect(second.zone).toBe("of their own");
+    second.zone = "changed";
+    expect(defaultFormat.read(value).zone).toBe("of their own");
+  });
+
   it("looks for few of those that share nothing, and finds it when they do again", () => {
     const reader = vi.fn((value: Uint8Array) => checkRecord(JSON.parse(Buffer.from(value).toString())));
     for (let index = 0; index < 2_000; index += 1) {

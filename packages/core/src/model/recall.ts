@@ -40,7 +40,8 @@ export function recall(value: Uint8Array, read: (value: Uint8Array) => InstanceR
   // A second address would count instead of the first, and a name with a backslash may be one in disguise.
   if (rest.includes("\\") || rest.includes('"address"')) return record;
   if (records.size >= MAX_RESTS) records.clear();
-  records.set(rest, record);
+  // A copy: what its reader does with the record is nobody else's.
+  records.set(rest, { ...record });
   return record;
 }
 

@@ -81,7 +81,7 @@ export class Audit implements Disposable {
   /** The watch stands again after an interruption. */
   resume(): void {
     const { clock, random, range, history } = this.#options;
-    this.#schedule(uniform(random, ...SOON_MS));
+    this.#scheduleSoon();
     // One key alone is soon compared as a whole, and ten thousand of them would be too many at once.
     if (range.rangeEnd === undefined) return;
     this.#unproved ??= history().anchor;
@@ -127,12 +127,18 @@ export class Audit implements Disposable {
 
   #lookBack(): void {
     this.#stopAnchor();
+    // It breaks off a complete comparison, which is then made up for.
+    if (this.#running && this.#dueAt === Number.POSITIVE_INFINITY) this.#scheduleSoon();
     this.#run("anchor");
   }
 
   #stopAnchor(): void {
     this.#anchorTimer?.[Symbol.dispose]();
     this.#anchorTimer = undefined;
+  }
+
+  #scheduleSoon(): void {
+    this.#schedule(uniform(this.#options.random, ...SOON_MS));
   }
 
   #scheduleNext(): void {
@@ -151,7 +157,7 @@ export class Audit implements Disposable {
   }
 
   #run(scope: "anchor" | "all"): void {
-    const { clock, range, random, history, onFinding } = this.#options;
+    const { clock, range, history, onFinding } = this.#options;
     const startedAt = clock.now();
     const { revision } = history().position;
     this.#running?.abort();
@@ -165,7 +171,7 @@ export class Audit implements Disposable {
       publish("sd:reflector:checked", () => ({
         ...{ prefix: printableRange(range), revision, scope, outcome, durationMs },
       }));
-      if (outcome === "failed") this.#schedule(uniform(random, ...SOON_MS));
+      if (outcome === "failed") this.#scheduleSoon();
       else if (outcome !== "equal") onFinding(outcome);
       else if (scope === "all") this.#scheduleNext();
     };

@@ -1,3 +1,4 @@
+import { fixedRandom } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { type ClientFixture, type ClientFixtureOptions, openClient } from "../../test/client-fixture.js";
 import { heard } from "../../test/heard.js";
@@ -6,6 +7,7 @@ import { RecordingStore } from "../../test/recorders.js";
 import { failure } from "../../test/scripted-transport.js";
 import type { EtcdTransport } from "../etcd/transport.js";
 import type { LeaseId, RangeRequest, WatchResponse } from "../etcd/types.js";
+import { sleep } from "../kit/clock.js";
 import { prefixRange } from "./key-range.js";
 import { Reflector, type ReflectorOptions } from "./reflector.js";
 
@@ -17,7 +19,7 @@ let epochs: ReturnType<typeof heard<"sd:epoch:begun">>;
 let statuses: string[];
 /** What the watch stream delivers and loses on the way, as etcd never should. */
 let losesMessage: (response: WatchResponse) => boolean;
-let beforeRange: (request: RangeRequest) => void;
+let beforeRange: (request: RangeRequest) => void | Promise<void>;
 
 beforeEach(() => {
   repairs = heard("sd:reflector:repaired");
@@ -41,7 +43,7 @@ const wrap = (transport: EtcdTransport): EtcdTransport => {
       return watch.call(transport, { onMessage, onEnd: (error) => handlers.onEnd(error) }, options);
     }) satisfies EtcdTransport["watch"],
     range: (async (request, options) => {
-      beforeRange(request);
+      await beforeRange(request);
       return range.call(transport, request, options);
     }) satisfies EtcdTransport["range"],
   });
@@ -254,6 +256,19 @@ describe("A reflector's audit", () => {
     await clock.advance(3_600_000 + 2 * SOON_MS);
     expect(checks.map(({ outcome }) => outcome)).toEqual(["failed", "failed", "equal"]);
     expect([lists(), statuses]).toEqual([1, []]);
+    checks[Symbol.dispose]();
+  });
+
+  it("goes on with its period after a look at the past that came in the middle of a comparison (D9)", async () => {
+    const checks = heard("sd:reflector:checked");
+    // The look at the past comes 1.8 s after the resume, the comparison because of the replay after 1 s.
+    await reflect(["a", "b"], {}, { behaviour: { replaysHistory: true }, random: fixedRandom(0.9) });
+    const { clock } = fixture;
+    beforeRange = ({ limit = 0 }) => (limit > 1 ? sleep(clock, 1_500) : undefined);
+    await whileAway(() => {});
+    await clock.advance(400_000);
+    expect(checks[0]).toMatchObject({ scope: "anchor", outcome: "equal" });
+    expect(checks.filter(({ scope }) => scope === "all").length).toBeGreaterThanOrEqual(3);
     checks[Symbol.dispose]();
   });
 
