@@ -85,6 +85,15 @@ describe("Writes", () => {
     expect(sent).toBe(1);
   });
 
+  it("writes under one lease at a time: one that is gone is not the end of another", async () => {
+    const gone = 8n as LeaseId;
+    const results = await Promise.allSettled(
+      [gone, LEASE, LEASE].map((lease, index) => writes.write(put(index, { lease }), signal)),
+    );
+    expect(results.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled"]);
+    expect(txns()).toBe(2);
+  });
+
   it("does not send what was aborted before, and goes on without it", async () => {
     const abort = new AbortController();
     const gone = writes.write(put(0), abort.signal).catch((error: unknown) => error);

@@ -115,7 +115,10 @@ export class Writes {
     let next = 0;
     for (const each of this.#waiting) {
       bytes += sizeOf(each.write);
-      if (batch.length === MAX_WRITES || (batch.length > 0 && bytes > MAX_BYTES)) break;
+      const [first] = batch;
+      if (first && (batch.length === MAX_WRITES || bytes > MAX_BYTES)) break;
+      // A lease that is gone fails all that are written under it, and would be the end of the other too.
+      if (first && first.write.lease !== each.write.lease) break;
       next += 1;
       if (!each.signal.aborted) batch.push(each);
     }
