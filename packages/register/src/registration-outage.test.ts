@@ -48,10 +48,12 @@ describe("Registration: in quiet times", () => {
     expect(bench.memory.callsOf("grant")).toHaveLength(1);
   });
 
-  it("recognises its lease when the answer to a grant is lost (R6)", async () => {
+  it("takes another lease when the answer to a grant is lost, and the first one ends by its TTL (R6)", async () => {
     bench.memory.loseNextAnswer("grant");
     verified(await bench.run(register(bench.client, web), 1_000));
-    expect(bench.memory.leases).toHaveLength(1);
+    expect(bench.memory.leases).toHaveLength(2);
+    await bench.clock.advance(20_000);
+    expect(bench.memory.leases).toEqual([bench.memory.get(KEY)?.lease]);
   });
 
   it("survives renewals that are not answered", async () => {

@@ -61,9 +61,10 @@ export class Leases implements LeaseOwner {
   /**
    * Takes a new lease and keeps it alive.
    *
-   * A grant whose answer was lost is tried again until `timeoutMs`. The id is chosen here, so it is then
-   * recognised: at most one lease exists for each call, and one that nobody heard of ends by its TTL. If no
-   * member can be reached it fails at once.
+   * A grant whose answer was lost is tried again until `timeoutMs`, under another id: a lease that nobody heard
+   * of ends by its TTL. Were it asked for again by its id, a first request that comes late could bring the lease
+   * back after it was revoked, and a write that comes late be put under it. If no member can be reached it fails
+   * at once.
    *
    * @throws SdError `SD_INVALID_ARGUMENT` for a TTL that is no whole number of seconds.
    * @throws SdError `SD_UNAVAILABLE` if no etcd member granted the lease in time.
@@ -79,11 +80,8 @@ export class Leases implements LeaseOwner {
     checkTimeout(timeoutMs);
     this.#checkOpen();
     const until = this.#clock.now() + timeoutMs;
-    let id = this.#newId();
-    /** When the first request with this id went out. */
-    let firstSentAt: number | undefined;
     for (let backoff = Backoff.start(); ; backoff = backoff.next()) {
-      const isFirst = firstSentAt === undefined;
+      const id = this.#newId();
       let sentAt = this.#clock.now();
       const timeoutMs = Math.max(1, until - sentAt);
       const onSent = (): void => {
@@ -94,13 +92,9 @@ export class Leases implements LeaseOwner {
         this.#retries.succeeded();
         return this.#keep(new Lease(id, answer.ttlSeconds, this), sentAt);
       } catch (error) {
-        firstSentAt ??= sentAt;
-        if (failureOf(error) === "lease-exists") {
-          // Any earlier request with this id may be the one: the deadline counts from the first.
-          if (!isFirst) return this.#keep(new Lease(id, ttlSeconds, this), firstSentAt);
-          id = this.#newId();
-          firstSentAt = undefined;
-        } else if (isNotApplied(error) || signal?.aborted || SdError.is(error, "SD_CLOSED")) throw error;
+        const isTaken = failureOf(error) === "lease-exists";
+        if (!isTaken && (isNotApplied(error) || signal?.aborted || SdError.is(error, "SD_CLOSED")))
+          throw error;
         const delayMs = backoff.delayMs(this.#random);
         if (this.#clock.now() + delayMs >= until) throw error;
         await sleep(this.#clock, delayMs, signal);
