@@ -221,6 +221,14 @@ describe("Discovery: bad values (D13)", () => {
 });
 
 describe("Discovery.pick()", () => {
+  it("picks what the first list holds, also if it was called in vain before", async () => {
+    bench.memory.put("/web/a", "h:1");
+    const web = startDiscovery(bench.client, { service: "web" });
+    expect(() => web.pick()).toThrow("no instance of /web/ is known");
+    await bench.run(web.ready());
+    expect(web.pick().id).toBe("a");
+  });
+
   it("takes each in turn, but those of weight 0, also while they change", async () => {
     await bench.write({ "/web/a": "h:1", "/web/b": "h:2", "/web/c": "h:3" });
     await bench.write({ "/web/d": '{"address":"h:4","weight":0}' });

@@ -114,12 +114,11 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
     this.#makePicker = makePicker;
     this.#changedAt = client.clock.now();
     for (const { promise } of [this.#ready, this.#usable]) promise.catch(() => {});
-    this.#store = new InstanceStore(
-      read,
-      (changes, position) => this.#change(changes, position),
-      this.#graceMs > 0,
-      this.#massLoss && this.#holdBy(this.#massLoss),
-    );
+    this.#store = new InstanceStore(read, (changes, position) => this.#change(changes, position), {
+      retains: this.#graceMs > 0,
+      holds: this.#massLoss && this.#holdBy(this.#massLoss),
+      isHeard: () => this.#listeners.size > 0 || this.#picker !== undefined,
+    });
     const limits = {
       maxKeys: maxKeys ?? defaultLimits.maxKeys,
       maxBytes: maxBytes ?? defaultLimits.maxBytes,

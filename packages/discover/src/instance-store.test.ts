@@ -50,6 +50,21 @@ describe("InstanceStore", () => {
     expect(store.entries().map(({ key }) => key)).toEqual(["/b"]);
   });
 
+  it("makes no changes of the first list where nobody hears them, and of all others", () => {
+    const unheard = new InstanceStore<Item>(
+      ({ key, modRevision }) => ({ key: Buffer.from(key).toString(), value: "", modRevision }),
+      (changes, position) => calls.push({ changes, position }),
+      { isHeard: () => false },
+    );
+    unheard.replace([kv("/a", "1", 2)], at(4));
+    expect(calls).toEqual([{ changes: [], position: at(4) }]);
+    expect(unheard.entries().map(({ key }) => key)).toEqual(["/a"]);
+    unheard.replace([], at(6));
+    expect(last()).toEqual(["-/a"]);
+    unheard.replace([kv("/b", "1", 7)], at(7));
+    expect(last(), "empty, but not the first").toEqual(["+/b"]);
+  });
+
   it("tells the difference to a new list, with the last known value of what is gone (D7)", () => {
     store.replace([kv("/a", "1", 2), kv("/b", "1", 3), kv("/c", "1", 4)], at(4));
     store.replace([kv("/b", "2", 8), kv("/c", "1", 4), kv("/d", "1", 9)], at(9));
@@ -110,7 +125,7 @@ describe("InstanceStore", () => {
     const retaining = new InstanceStore<Item>(
       ({ key, modRevision }) => ({ key: Buffer.from(key).toString(), value: "", modRevision }),
       (changes, position) => calls.push({ changes, position }),
-      true,
+      { retains: true },
     );
     const keys = (): string[] => retaining.entries().map(({ key }) => key);
     retaining.replace([kv("/a", "1", 2), kv("/b", "1", 3), kv("/c", "1", 4)], at(9));

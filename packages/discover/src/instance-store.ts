@@ -16,6 +16,15 @@ export type ReadEntry<T> = (kv: KeyValue, key: string | undefined) => T;
 /** Whether `count` entries, which go at once and leave `left`, are to stay until `release()`. */
 export type Holds = (count: number, left: number) => boolean;
 
+export interface InstanceStoreOptions {
+  /** Whether what is missing in a new epoch stays until `release()`. Default: no. */
+  readonly retains?: boolean;
+  /** Asked when entries go within an epoch. Default: none is held. */
+  readonly holds?: Holds | undefined;
+  /** Whether the changes are of use to anybody: of a first list of many, they take time. Default: they are. */
+  readonly isHeard?: () => boolean;
+}
+
 /** All keys of a prefix: those that can be read, those that cannot, and which of these are not told yet. */
 class Content<T extends Keyed> {
   readonly held = new Map<string, T>();
@@ -47,23 +56,23 @@ export class InstanceStore<T extends Keyed> implements Store {
   readonly #onChanges: (changes: readonly Change<T>[], position: Position) => void;
   readonly #retains: boolean;
   readonly #holds: Holds | undefined;
+  readonly #isHeard: () => boolean;
   #content = new Content<T>();
   #epoch = 1;
+  /** Before the first list. */
+  #isEmpty = true;
 
-  /**
-   * @param retains whether what is missing in a new epoch stays until `release()`.
-   * @param holds asked when entries go within an epoch.
-   */
+  /** @param onChanges called with all changes of a message or list; with none for a first list that is unheard. */
   constructor(
     read: ReadEntry<T>,
     onChanges: (changes: readonly Change<T>[], position: Position) => void,
-    retains = false,
-    holds?: Holds,
+    { retains = false, holds, isHeard = () => true }: InstanceStoreOptions = {},
   ) {
     this.#read = read;
     this.#onChanges = onChanges;
     this.#retains = retains;
     this.#holds = holds;
+    this.#isHeard = isHeard;
   }
 
   get size(): number {
@@ -114,7 +123,9 @@ export class InstanceStore<T extends Keyed> implements Store {
       },
       replace: () => {
         retain(this.#content, content, isNewEpoch ? this.#retains : this.#isHeldBack(content));
-        const changes = difference(this.#content, content, position.revision);
+        const isUnheard = this.#isEmpty && !this.#isHeard();
+        const changes = isUnheard ? [] : difference(this.#content, content, position.revision);
+        this.#isEmpty = false;
         this.#content = content;
         this.#epoch = position.epoch;
         this.#tell(changes, position);

@@ -95,4 +95,28 @@ describe("one of a group, closed by itself", () => {
     expect([0, 1, 2].map((id) => bench.textOf(`/web/${id}`))).toEqual([undefined, undefined, "host-2:80"]);
     await bench.run(group.close());
   });
+
+  it("is deleted though it takes over another's key after it was closed (R9)", async () => {
+    bench.memory.put(KEY, "other:1");
+    let late: (() => Promise<unknown>) | undefined;
+    const wrap = (inner: EtcdTransport): Partial<EtcdTransport> => ({
+      txn(request, rest) {
+        const [first] = request.compare;
+        const isTakeover = first?.target === "mod" && first.equals !== 0;
+        if (late || !isTakeover) return inner.txn(request, rest);
+        late = () => inner.txn(request);
+        return Promise.reject(etcdError(14, "connection lost"));
+      },
+    });
+    const client = bench.newClient({ wrap });
+    const group = startAllRegistrations(client, { ...options, onConflict: "takeover" });
+    await bench.clock.settle();
+    const closed = bench.run(group.registrations[1]?.close() ?? Promise.reject());
+    expect(await closed, "not sure").toMatchObject({ confirmed: false });
+    expect(bench.textOf(KEY)).toBe("other:1");
+    await bench.run(late?.() ?? Promise.reject());
+    await bench.clock.advance(1_500);
+    expect(bench.history(KEY)).toEqual(["other:1", "host-1:80", undefined]);
+    await bench.run(group.close());
+  });
 });

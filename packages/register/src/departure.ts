@@ -9,6 +9,7 @@ import {
   sleep,
   waitFor,
 } from "@sd/core";
+import type { Known } from "./guard.js";
 import { watchKey } from "./watch-key.js";
 import type { Writes } from "./writes.js";
 
@@ -35,16 +36,19 @@ export async function depart(options: DepartureOptions): Promise<void> {
   const { client, key, lease, writes, signal, onGone, onFailed } = options;
   let backoff = Backoff.start();
   while (!signal.aborted) {
-    const mayAppear = writes.mayAppear(key, lease);
+    // What is answered while the deletion is on its way may have been done after it.
+    const inDoubt = writes.inDoubt(key, lease);
     try {
-      const { isWritten, storeRevision } = await writes.write({ type: "delete", key, lease }, signal);
+      const answer = await writes.write({ type: "delete", key, lease }, signal);
+      const { isWritten, current, storeRevision } = answer;
       client.retries.succeeded();
-      if (!mayAppear) {
+      // Later, the key may be absent any time; it comes to no other revision of before.
+      if (!inDoubt.has(0) && !(current && inDoubt.has(current.modRevision))) {
         onGone({ confirmed: true, revision: isWritten ? storeRevision : undefined });
         return;
       }
-      onGone({ confirmed: false, cause: inDoubt() });
-      await untilBack(options, storeRevision);
+      onGone({ confirmed: false, cause: notFenced() });
+      await untilBack(options, { revision: storeRevision, held: current?.modRevision });
     } catch (error) {
       if (signal.aborted) return;
       onFailed(error);
@@ -55,17 +59,17 @@ export async function depart(options: DepartureOptions): Promise<void> {
   }
 }
 
-/** Waits until the key, which was not under the lease at `revision`, is. */
-async function untilBack({ client, key, lease, signal }: DepartureOptions, revision: number): Promise<void> {
+/** Waits until the key, which is not under the lease as far as is known, is. */
+async function untilBack({ client, key, lease, signal }: DepartureOptions, known: Known): Promise<void> {
   const back = deferred<void>();
-  const guard = watchKey(client, key, { revision, held: undefined }, (current) => {
+  const guard = watchKey(client, key, known, (current) => {
     if (current?.lease === lease) back.resolve();
   });
   await waitFor(back.promise, { signal }).catch(() => {});
   await guard.close();
 }
 
-function inDoubt(): SdError {
+function notFenced(): SdError {
   return new SdError(
     "SD_UNAVAILABLE",
     "deleted, but a put of before may still arrive; it is then deleted again",

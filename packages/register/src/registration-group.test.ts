@@ -1,4 +1,4 @@
-import { SdError, type TxnRequest } from "@sd/core";
+import { type EtcdTransport, SdError, type TxnRequest } from "@sd/core";
 import { recordStates } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { etcdError } from "../test/faults.js";
@@ -63,6 +63,37 @@ describe("registerAll()", () => {
     );
     expect(watched.size, "a range for each lease").toBe(3 + 1);
     expect(memory.events, "and nothing is written any more (R14)").toHaveLength(2_500);
+  });
+
+  it("believes no list of its keys that is older than what it knows: asks no more than once (R7)", async () => {
+    let list: (() => void) | undefined;
+    const wrap = (inner: EtcdTransport): Partial<EtcdTransport> => ({
+      async range(request, rest) {
+        if (request.rangeEnd === undefined || list) return inner.range(request, rest);
+        bench.memory.delete(keyOf(7));
+        const page = await inner.range(request, rest);
+        bench.memory.put(keyOf(7), "other:1");
+        await new Promise<void>((resolve) => {
+          list = resolve;
+        });
+        return page;
+      },
+    });
+    const group = startAllRegistrations(bench.newClient({ wrap }), options);
+    await bench.clock.settle();
+    const seventh = group.registrations[7];
+    const updated = seventh?.update({ weight: 5 });
+    updated?.catch(() => {});
+    await bench.clock.advance(2_000);
+    expect(seventh?.state).toMatchObject({ status: "conflict", owner: { leaseId: 0n } });
+    const before = txns().length;
+    list?.();
+    await bench.clock.settle();
+    expect(txns().length).toBe(before);
+    bench.memory.delete(keyOf(7));
+    await bench.clock.advance(1_000);
+    expect(seventh?.state.status).toBe("registered");
+    await bench.run(group.close());
   });
 
   it("leaves another's key alone, and holds up nobody for it (R2)", async () => {

@@ -308,7 +308,10 @@ export class Registration<Update> implements AsyncDisposable {
     const { signal } = this.#abort;
     if (signal.aborted) return;
     const free = deferred<void>();
-    const guard = this.#group.watch(this.#settings.key, { revision, held: current.modRevision }, (now) => {
+    const known = { revision, held: current.modRevision };
+    const guard = this.#group.watch(this.#settings.key, known, (now, { revision: since, epoch }) => {
+      // As it was before: the list of a group may have been begun then.
+      if (epoch === 1 && since <= revision) return;
       if (!now || isFree(now)) free.resolve();
       else this.#enterConflict(now);
     });

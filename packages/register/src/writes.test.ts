@@ -85,6 +85,15 @@ describe("Writes", () => {
     expect(sent).toBe(1);
   });
 
+  it("writes under one lease at a time: one that is gone is not the end of another", async () => {
+    const gone = 8n as LeaseId;
+    const results = await Promise.allSettled(
+      [gone, LEASE, LEASE].map((lease, index) => writes.write(put(index, { lease }), signal)),
+    );
+    expect(results.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled"]);
+    expect(txns()).toBe(2);
+  });
+
   it("does not send what was aborted before, and goes on without it", async () => {
     const abort = new AbortController();
     const gone = writes.write(put(0), abort.signal).catch((error: unknown) => error);
@@ -109,22 +118,26 @@ describe("Writes", () => {
 
   it("knows of which keys a put may yet arrive", async () => {
     const key = Buffer.from("/k/0");
+    const doubts = () => [...writes.inDoubt(key, LEASE)];
     const work = writes.write(put(0), signal);
-    expect(writes.mayAppear(key, LEASE), "not sent yet").toBe(false);
+    expect(doubts(), "not sent yet").toEqual([]);
     await Promise.resolve();
     await Promise.resolve();
-    expect(writes.mayAppear(key, LEASE), "under way").toBe(true);
+    expect(doubts(), "under way").toEqual([0]);
     await work;
-    expect(writes.mayAppear(key, LEASE), "answered").toBe(false);
+    expect(doubts(), "answered").toEqual([]);
     refusal = () => etcdError(7, "etcdserver: permission denied");
     await writes.write(put(0), signal).catch(() => {});
-    expect(writes.mayAppear(key, LEASE), "refused").toBe(false);
+    expect(doubts(), "refused").toEqual([]);
     refusal = () => etcdError(4, "deadline exceeded");
     await writes.write(put(0), signal).catch(() => {});
     refusal = () => undefined;
     await writes.write(put(0), signal);
-    expect(writes.mayAppear(key, LEASE), "in doubt, whatever came after").toBe(true);
-    expect(writes.mayAppear(key, 8n as LeaseId)).toBe(false);
+    expect(doubts(), "in doubt, whatever came after").toEqual([0]);
+    expect([...writes.inDoubt(key, 8n as LeaseId)]).toEqual([]);
+    refusal = () => etcdError(4, "deadline exceeded");
+    for (const guard of [2, 5]) await writes.write(put(0, { guard }), signal).catch(() => {});
+    expect(doubts(), "no revision of before the one that was seen").toEqual([0, 5]);
   });
 
   it("does not repeat without end what an etcd refuses that shows that all guards hold", async () => {

@@ -11,7 +11,7 @@ import {
   type TxnRequest,
   waitFor,
 } from "@sd/core";
-import { textOf } from "./key-text.js";
+import { Doubts } from "./doubts.js";
 
 /** What a transaction may hold of comparisons, and of operations: etcd's `--max-txn-ops` by default. */
 const MAX_WRITES = 128;
@@ -66,8 +66,7 @@ export class Writes {
   #waiting: Waiting[] = [];
   #underWay = 0;
   #isGathering = false;
-  /** Under which lease an absent key may yet be put by a request of ours whose outcome is not known. */
-  readonly #inDoubt = new Map<string, LeaseId>();
+  readonly #doubts = new Doubts();
 
   /** @param signal ends those under way. */
   constructor(transport: EtcdTransport, signal: AbortSignal) {
@@ -92,9 +91,12 @@ export class Writes {
     return waitFor(answer.promise, { signal });
   }
 
-  /** Whether a put under `lease` that was sent before may yet come to the key, once that is absent. */
-  mayAppear(key: Uint8Array, lease: LeaseId): boolean {
-    return this.#inDoubt.get(textOf(key)) === lease;
+  /**
+   * The guards of the puts under `lease` that were sent before, and may yet be done: a copy. They are, if they
+   * arrive while the key has that modification revision; 0: while it is absent.
+   */
+  inDoubt(key: Uint8Array, lease: LeaseId): ReadonlySet<number> {
+    return this.#doubts.of(key, lease);
   }
 
   #flush(): void {
@@ -115,7 +117,10 @@ export class Writes {
     let next = 0;
     for (const each of this.#waiting) {
       bytes += sizeOf(each.write);
-      if (batch.length === MAX_WRITES || (batch.length > 0 && bytes > MAX_BYTES)) break;
+      const [first] = batch;
+      if (first && (batch.length === MAX_WRITES || bytes > MAX_BYTES)) break;
+      // A lease that is gone fails all that are written under it, and would be the end of the other too.
+      if (first && first.write.lease !== each.write.lease) break;
       next += 1;
       if (!each.signal.aborted) batch.push(each);
     }
@@ -156,15 +161,9 @@ export class Writes {
 
   /** Their outcome is in doubt from now on. @returns to be called when it is known. */
   #doubt(batch: readonly Waiting[]): () => void {
-    const added: string[] = [];
-    for (const { write } of batch) {
-      if (write.type !== "put" || write.guard !== 0) continue;
-      const text = textOf(write.key);
-      if (this.#inDoubt.get(text) !== write.lease) added.push(text);
-      this.#inDoubt.set(text, write.lease);
-    }
+    const settle = batch.flatMap(({ write }) => (write.type === "put" ? [this.#doubts.add(write)] : []));
     return () => {
-      for (const text of added) this.#inDoubt.delete(text);
+      for (const each of settle) each();
     };
   }
 }

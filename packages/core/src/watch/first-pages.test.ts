@@ -76,7 +76,7 @@ describe("FirstPages", () => {
     );
   });
 
-  it.each(["permission", "invalid", "timeout", "too-large"] as const)(
+  it.each(["permission", "invalid", "too-large"] as const)(
     "reads one by one what is left when etcd refuses a transaction: %s",
     async (kind) => {
       for (let index = 0; index < 20; index += 1) etcd.put(`/${index}/a`, "x");
@@ -104,6 +104,13 @@ describe("FirstPages", () => {
       expect(told).toEqual([...Array(16).fill(error), ...Array(4).fill("")]);
     },
   );
+
+  it("tells those of a transaction that was not answered in time, and reads the others one by one", async () => {
+    const error = failure("timeout");
+    const pages = withTxn(() => Promise.reject(error));
+    expect(await ask(pages, 20)).toEqual([...Array(16).fill(error), ...Array(4).fill("")]);
+    expect(calls()).toEqual(Array(4).fill(1));
+  });
 
   it("takes nobody for empty whom etcd did not answer (D11)", async () => {
     const { txn } = etcd.transport();

@@ -24,8 +24,8 @@ interface Waiting {
  * 1,000 services discovered by one client take 9 calls instead of 1,000.
  *
  * All pages of a transaction are of one revision, the newest. If etcd refuses one (a single range that may not be
- * read, or `--max-txn-ops`) or does not answer in time, those that are left are read one by one, so nobody is
- * harmed by another's range.
+ * read, or `--max-txn-ops`), those that are left are read one by one, so nobody is harmed by another's range; nor
+ * by a transaction that is not answered in time, but those that were in it are told.
  */
 export class FirstPages {
   readonly #transport: EtcdTransport;
@@ -59,9 +59,11 @@ export class FirstPages {
         if (together.length > 0) await this.#readTogether(together);
         most = MOST_RANGES;
       } catch (error) {
+        const kind = failureOf(error);
         // What was not sent, or broke, would fail one by one as well.
-        const isLost = !wasSent(error) || failureOf(error) === "network";
-        if (isLost) for (const { page } of together) page.reject(error);
+        const isLost = !wasSent(error) || kind === "network";
+        // Nor is it asked for once more in vain: who has waited so long goes on with a smaller page.
+        if (isLost || kind === "timeout") for (const { page } of together) page.reject(error);
         else waiting.push(...together);
         most = isLost ? most : 0;
       }

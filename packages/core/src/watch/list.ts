@@ -34,7 +34,8 @@ export interface ListOptions {
  * loop goes round: at least one, empty if the range is.
  *
  * Each page has a deadline of its own. A page that is too large or too slow is asked for again at a
- * quarter of its size; so is one under which the connection broke, but by the next list. While slices are
+ * quarter of its size; so is one under which the connection broke, or a first one that was too slow, but by the
+ * next list. While slices are
  * taken, the next page is on its way; who stops before the end lets go of it.
  *
  * @throws SdError `SD_COMPACTED` if the revision was compacted meanwhile: list again.
@@ -61,7 +62,9 @@ export async function* listRange(
         if (kind === "compacted") pages.overtaken();
         // A call that was not sent tells nothing of its size.
         const isSmaller = !isNotApplied(error) && pages.failed(kind, clock.now() - askedAt);
-        if (!isSmaller || kind === "network") throw error;
+        // Of a first page that is not answered it is told at once: it may be etcd that does not answer.
+        const isFirst = revision === undefined;
+        if (!isSmaller || kind === "network" || (kind === "timeout" && isFirst)) throw error;
       }
     }
   };

@@ -158,6 +158,17 @@ describe("Reflector", () => {
     expect(Math.max(...gaps)).toBeLessThanOrEqual(6_000);
   });
 
+  it.each([1, 40])("tells after 5 s that etcd does not answer, beginning with %i others", async (others) => {
+    const { clock, etcd } = fixture;
+    etcd.freeze();
+    const reflectors = Array.from({ length: others + 1 }, reflect.bind(undefined, {}));
+    await clock.advance(5_000);
+    expect(reflectors.slice(0, 16).map(({ state }) => state)).not.toContainEqual({
+      status: "syncing",
+      error: undefined,
+    });
+  });
+
   it("keeps what it has when etcd freezes, and says since when it is stale (D10, D16)", async () => {
     const { clock, etcd } = fixture;
     etcd.put("/web/a", "1");

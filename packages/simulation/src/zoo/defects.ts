@@ -161,8 +161,8 @@ export const defects: readonly Defect[] = [
     patches: [
       {
         file: list,
-        find: 'if (!isSmaller || kind === "network") throw error;',
-        replace: `if (!isSmaller || kind === "network") {
+        find: 'if (!isSmaller || kind === "network" || (kind === "timeout" && isFirst)) throw error;',
+        replace: `if (!isSmaller || kind === "network" || (kind === "timeout" && isFirst)) {
           const header = { clusterId: 0n, memberId: 0n, revision: revision ?? 1, raftTerm: 0n };
           return { header, kvs: [], more: false, count: 0 };
         }`,
