@@ -40,7 +40,9 @@ function plain(name: string, value: unknown): unknown {
 function fieldsOf(message: object): [name: string, value: unknown][] {
   const inherited = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(message) ?? {});
   const getters = Object.keys(inherited).filter((name) => name !== "__proto__" && inherited[name]?.get);
-  return [...Object.keys(message), ...getters].map((name) => [name, Reflect.get(message, name)]);
+  // A page shows the keys and values once more, slice by slice.
+  const names = [...Object.keys(message), ...getters].filter((name) => name !== "page");
+  return names.map((name) => [name, Reflect.get(message, name)]);
 }
 
 /** Leases come in the order of their ends; keys of a lease, and alarms, in that of Go's maps. */
