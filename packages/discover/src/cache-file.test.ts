@@ -90,6 +90,7 @@ describe("A cache file on the disk", () => {
     });
   });
 
+  // Windows has no such permissions: `chmod()` only makes a file read-only there.
   it.skipIf(process.platform === "win32")("is not read if others may write it", async () => {
     await writeFile(path, "forged");
     for (const mode of [0o620, 0o602, 0o666]) {
@@ -103,6 +104,7 @@ describe("A cache file on the disk", () => {
     expect(await text()).toBe("forged");
   });
 
+  // Windows has no /dev/zero, and makes links for administrators only.
   it.skipIf(process.platform === "win32")(
     "is not read through a link, nor from what is no file",
     async () => {
@@ -115,6 +117,7 @@ describe("A cache file on the disk", () => {
     },
   );
 
+  // Windows has no `mkfifo`, and makes links for administrators only.
   it.skipIf(process.platform === "win32")("takes the place of nothing but a file or a link", async () => {
     const pipe = join(directory, "pipe");
     execFileSync("mkfifo", [pipe]);

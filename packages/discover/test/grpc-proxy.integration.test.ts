@@ -1,5 +1,14 @@
 import { createClient, type EtcdClient } from "@sd/core";
-import { EtcdProcess, eventually, GrpcProxy, leakCheck, oldestAndNewestEtcd } from "@sd/testing";
+import {
+  EtcdProcess,
+  eventually,
+  FaultProxy,
+  GrpcProxy,
+  leakCheck,
+  oldestAndNewestEtcd,
+  recordChanges,
+} from "@sd/testing";
+import "@sd/testing/vitest";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { discoverPrefix } from "../src/index.js";
 
@@ -58,4 +67,30 @@ describe.each(oldestAndNewestEtcd())("discovery behind the grpc-proxy of $name (
     await eventually(() => ids(keys).length === 1, { timeoutMs: 10_000 });
     expect(keys.snapshot.epoch).toBe(1);
   });
+
+  // It may say `live` a moment before: no answer of the proxy proves that its watch has caught up.
+  it("tells once what was written while it was cut off from the proxy (D3, D16)", async () => {
+    await using front = await FaultProxy.start({ target: proxy.endpoint });
+    await using behind = createClient({ endpoints: [front.endpoint] });
+    await using writer = createClient({ endpoints: [etcd.endpoint] });
+    const { id: lease } = await writer.leases.grant({ ttlSeconds: 600 });
+    const write = (index: number): Promise<unknown> => {
+      const put = { type: "put", key: Buffer.from(`/a/${index}`), value: Buffer.from("x"), lease } as const;
+      return writer.transport.txn({ compare: [], success: [put], failure: [] });
+    };
+    await using keys = await discoverPrefix(behind, "/a/", { timeoutMs: 20_000 });
+    using changes = recordChanges(keys);
+    for (const count of [1_500, 3_000]) {
+      front.refuse();
+      front.reset();
+      await eventually(() => keys.state.status === "stale", { timeoutMs: 20_000 });
+      await Promise.all(Array.from({ length: 1_500 }, (_, index) => write(count - 1 - index)));
+      front.pass();
+      await eventually(() => keys.state.status === "live", { timeoutMs: 20_000 });
+      await eventually(() => keys.snapshot.instances.length === count);
+    }
+    expect(changes.log).toHaveLength(3_000);
+    expect(changes).toBeConsistent();
+    expect(keys.snapshot.epoch).toBe(1);
+  }, 60_000);
 });

@@ -62,6 +62,24 @@ describe.each(oldestAndNewestEtcd())(
       expect(pair.changes).toBeConsistent();
     });
 
+    it.concurrent("F8 F50 restored from a snapshot, and tokens of the history that is lost: both are back with others", async () => {
+      await using etcd = await EtcdProcess.start({ binary });
+      await etcd.enableAuth({ users });
+      const snapshot = await etcd.snapshot();
+      // With a token etcd waits until its log is as long as it was when it gave it.
+      await using writer = createClient({ endpoints: etcd.endpoint, auth });
+      for (let left = 200; left > 0; left -= 1) await writer.leases.grant({ ttlSeconds: 600 });
+      await using pair = await Pair.start({ endpoints: etcd.endpoint, auth });
+      await etcd.kill();
+      await etcd.restore(snapshot, { token: "restored" });
+      await etcd.restart();
+      const isThere = async (): Promise<boolean> => (await etcd.ctl("get", "/web/node1")) !== "";
+      await vi.waitFor(async () => expect(await isThere()).toBe(true), { timeout: 20_000, interval: 100 });
+      await expect(pair.server).toReach("registered");
+      await etcd.ctl("put", "/web/node2", "localhost:1");
+      await expect(pair.web).toConverge(["node1", "node2"], back);
+    }, 60_000);
+
     it.concurrent("F51 authentication switched on and off: who has credentials does not notice, who has none waits", async () => {
       await using etcd = await EtcdProcess.start({ binary });
       await using proxy = await FaultProxy.start({ target: etcd.endpoint });

@@ -1,5 +1,5 @@
 import { createClient, type EtcdClient } from "@sd/core";
-import { EtcdCluster, type EtcdProcess, leakCheck } from "@sd/testing";
+import { EtcdCluster, type EtcdProcess, eventually, leakCheck } from "@sd/testing";
 import "@sd/testing/vitest";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { leaseTime, newest, Pair, pause, TTL } from "./pair.js";
@@ -14,9 +14,11 @@ describe.each(newest())("a registration and a discovery on a cluster of three, $
   let direct: EtcdClient;
   let before: unknown;
 
-  /** What the cluster holds of the service: any write would show. */
-  const held = async (): Promise<unknown> =>
-    (await direct.transport.range({ key: Buffer.from("/web/node1") }, { timeoutMs: 10_000 })).kvs;
+  /** What the cluster holds of the service: any write would show. While it elects, etcd refuses to say. */
+  const held = (): Promise<unknown> =>
+    eventually(async () => (await direct.transport.range({ key: Buffer.from("/web/node1") })).kvs, {
+      timeoutMs: back.withinMs,
+    });
   const follower = async (): Promise<EtcdProcess> => {
     const leader = await cluster.leader();
     return cluster.members.find((member) => member !== leader) as EtcdProcess;

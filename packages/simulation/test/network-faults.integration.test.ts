@@ -22,6 +22,34 @@ afterAll(() => leaks.assertClean({ withinMs: 3_000 }));
 const portOf = ({ endpoint }: { readonly endpoint: string }): number => Number(new URL(endpoint).port);
 const back = { withinMs: 12_000 };
 
+/**
+ * From a hole to another watch stream: 2.5 s of quiet, 3 s for the answer to the question (both exact in the unit
+ * tests of the hub), up to 0.5 s of pause, and up to 1 s of head start for the member that it was on.
+ */
+const WATCH_MS = 2_500 + 3_000 + 500 + 1_000;
+/** Each of these may be late: the four timers, and the TCP connection, its settings and the stream. */
+const WATCH_STEPS = 7;
+const READ_EVERY_MS = 20;
+
+/** What the slowest of many reads takes while `work` goes on: so late is one step, ours and etcd's, on this machine. */
+async function slowestWhile(work: Promise<unknown>, read: () => Promise<unknown>): Promise<number> {
+  let isOver = false;
+  let slowestMs = 0;
+  const measure = async (): Promise<void> => {
+    while (!isOver) {
+      const dueAt = performance.now() + READ_EVERY_MS;
+      await pause(READ_EVERY_MS);
+      await read();
+      slowestMs = Math.max(slowestMs, performance.now() - dueAt);
+    }
+  };
+  const end = (): void => {
+    isOver = true;
+  };
+  await Promise.all([work.finally(end), measure()]);
+  return slowestMs;
+}
+
 /** When a stream was opened, asked and left, by `performance.now()`. */
 interface Seen {
   readonly endpoint: string;
@@ -153,8 +181,12 @@ describe.each(newest())("a registration and a discovery, when the way to $name f
       second.pass();
       const holeAt = performance.now();
       etcd.proxy.blackhole(direction);
-      await eventually(() => seen.opened("watch") !== watches, { timeoutMs: 15_000 });
-      expect(seen.opened("watch").at - holeAt, "from the hole to another watch stream").toBeLessThan(7_000);
+      const replaced = eventually(() => seen.opened("watch") !== watches, { timeoutMs: 15_000 });
+      const stepMs = await slowestWhile(replaced, () => etcd.entries("/web/node1"));
+      const tookMs = seen.opened("watch").at - holeAt;
+      expect(tookMs, `to another watch stream, steps of ${stepMs} ms`).toBeLessThan(
+        WATCH_MS + WATCH_STEPS * stepMs,
+      );
       await eventually(() => seen.opened("keepAlive") !== renewals, { timeoutMs: 15_000 });
       const { askedAt = 0, leftAt = 0, answeredFor } = renewals;
       // The answer deadline, and what a timer of a busy machine is late; the link takes no time.

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { EtcdCluster, EtcdProcess, oldestAndNewestEtcd } from "../src/index.js";
 
 describe.each(oldestAndNewestEtcd())("a snapshot of $name", ({ binary }) => {
@@ -7,13 +7,13 @@ describe.each(oldestAndNewestEtcd())("a snapshot of $name", ({ binary }) => {
   const value = async (from: EtcdProcess = etcd) =>
     (await from.ctl("get", "/a", "--print-value-only")).trim();
 
-  beforeAll(async () => {
+  beforeEach(async () => {
     etcd = await EtcdProcess.start({ binary });
     await etcd.ctl("put", "/a", "then");
     snapshot = await etcd.snapshot();
     for (let count = 1; count <= 5; count += 1) await etcd.ctl("put", "/a", `later ${count}`);
+    return () => etcd[Symbol.asyncDispose]();
   });
-  afterAll(() => etcd[Symbol.asyncDispose]());
 
   it("is restored only while etcd is down, and one that is none is refused", async () => {
     await expect(etcd.restore(snapshot)).rejects.toThrow("etcd runs");
@@ -58,7 +58,7 @@ describe.each(oldestAndNewestEtcd())("a snapshot of $name", ({ binary }) => {
     if (etcd.version.startsWith("3.4.")) {
       await expect(restored).rejects.toThrow(/bumpRevision must be left out for etcd 3\.4.*got 1000/);
       await etcd.restart();
-      expect(await value()).toBe("then");
+      expect(await value(), "its data are as they were").toBe("later 5");
       return;
     }
     await restored;

@@ -93,4 +93,26 @@ describe.each(etcdBinaries())("$name with client certificates", ({ binary }) => 
     await etcd.disableAuth();
     expect(await read("/db/a", "nobody")).toBe("");
   });
+
+  it("trusts another authority from its next start on, and so does ctl()", async () => {
+    await using own = await EtcdProcess.start({ binary, tls: { authority, clientCertificates: true } });
+    const next = await CertificateAuthority.create("next");
+    const ask = async (from: CertificateAuthority): Promise<string> =>
+      readOnce(own, "/a", { ca: authority.cert + next.cert, certificate: await from.client({ user: "a" }) });
+    await own.ctl("put", "/a", "1");
+    await own.trust([authority, next]);
+    expect(await ask(next)).toMatch(/^tls: /);
+    await own.restart();
+    expect([await ask(authority), await ask(next)]).toEqual(["1", "1"]);
+    await own.useCertificate(await next.server());
+    await own.trust([next]);
+    await own.restart();
+    expect([await ask(authority), await ask(next)]).toEqual([expect.stringMatching(/^tls: /), "1"]);
+    expect(await own.ctl("get", "/a", "--print-value-only")).toBe("1\n");
+  });
+
+  it("has nobody to trust without TLS", async () => {
+    await using plain = await EtcdProcess.start({ binary });
+    await expect(plain.trust([authority])).rejects.toThrow("no TLS");
+  });
 });

@@ -40,7 +40,8 @@ describe("FaultProxy", () => {
   it("resets all connections on both sides", async () => {
     const all = [await echo.open(), await echo.open()];
     for (const { socket } of all) socket.write("x");
-    await until(() => echo.target.received === "xx");
+    // libuv takes a reset that it finds right behind bytes for the end of the stream, which leaves a client open.
+    await until(() => all.every(({ received }) => received() === "x"));
     proxy.reset();
     expect(await Promise.all(all.map(({ closed }) => closed))).toEqual(["ECONNRESET", "ECONNRESET"]);
     await until(() => echo.target.resets === 2);

@@ -31,7 +31,11 @@ export async function commit(scene: Scene, step: Step): Promise<void> {
     case "freeze-all":
       return scene.oneByOne(() => hitCluster(scene, step));
     case "revoke-permission":
+    case "change-password":
+    case "change-roles":
+    case "disable-auth":
     case "rotate-certificates":
+    case "rotate-authority":
     case "expired-certificate":
       return scene.oneByOne(() => hitAccess(scene, step));
     case "wipe-all":

@@ -21,6 +21,8 @@ const good = {
   halfOpenReplaced: times(7_900),
   tarpitLeft: times(400),
   delay: { calm: times(20), heal: times(800) },
+  connections: [170, 510, 340],
+  mostConnections: 510,
   memory: { rss: { perHour: 8, error: 4 } },
 };
 const missed = (change: object): string[] =>
@@ -31,7 +33,7 @@ const missed = (change: object): string[] =>
 describe("the gates of a soak", () => {
   it("are kept by a good run", () => {
     expect(missed({})).toEqual([]);
-    expect(gates(good)).toHaveLength(20);
+    expect(gates(good)).toHaveLength(21);
   });
 
   it.each([
@@ -41,13 +43,24 @@ describe("the gates of a soak", () => {
     [{ broken: { R8: 1 } }, "promises broken in all"],
     [{ delay: { calm: times(51), heal: times(1) } }, "change seen while calm, p99 ms"],
     [{ back: { ...good.back, long: times(6_001) } }, "registered after longer, p99 ms"],
+    [{ tarpitLeft: times(400, 19) }, "tarpit left, p99 ms"],
+    [{ halfOpenReplaced: undefined }, "half-open link replaced, p99 ms"],
+    [{ connections: [510, 511] }, "connections at rest, one for each client, purpose and member"],
     [{ memory: { rss: { perHour: 9, error: 4 } } }, "RSS slope, MiB an hour, less two standard errors"],
   ])("are missed: %j", (change, name) => {
     expect(missed(change)).toEqual([name]);
   });
 
-  it("ask less of a shorter run, and nothing of what it could not measure", () => {
+  it("ask less of a shorter run, and say what it could not measure", () => {
     const short = { minutes: 3, eventsChecked: 20_000, memory: { rss: { perHour: 90, error: 1 } } };
-    expect(missed({ ...short, converged: times(9_000, 19), tarpitLeft: undefined })).toEqual([]);
+    const run = { ...good, ...short, converged: times(9_000, 19), tarpitLeft: undefined };
+    expect(missed(run)).toEqual([]);
+    const values = gates(run).map(({ value }) => value);
+    expect(values).toContain("too few samples: 19 of 20");
+    expect(values).toContain("too few samples: 0 of 20");
+  });
+
+  it("let a long run pass in which nobody was away after a short outage", () => {
+    expect(missed({ back: { ...good.back, short: undefined } })).toEqual([]);
   });
 });

@@ -9,8 +9,8 @@ const CALL_MS = 2_000;
 export interface GatewayAccess {
   readonly name: string;
   readonly password: string;
-  /** In PEM: whom to trust. */
-  readonly ca: string;
+  /** In PEM: whom to trust, and what to show. */
+  readonly tls: () => { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
 }
 
 /** One message of a watch, with the newest revision that it speaks of. */
@@ -108,6 +108,7 @@ export class Gateway {
     this.#next += 1;
     const body = { create_request: { key: "AA==", range_end: "AA==", start_revision: `${from}` } };
     let isOver = false;
+    let isHeard = false;
     const end = (): void => {
       if (isOver) return;
       isOver = true;
@@ -129,6 +130,7 @@ export class Gateway {
         rest = lines.pop() ?? "";
         for (const line of lines) {
           if (isOver || line === "") continue;
+          isHeard = true;
           const message = readMessage(JSON.parse(line));
           if (message) onMessage(message);
           else
@@ -146,6 +148,8 @@ export class Gateway {
       [Symbol.dispose]: () => {
         isOver = true;
         sent.destroy();
+        // As for calls.
+        if (!isHeard) this.#token = undefined;
       },
     };
   }
@@ -155,6 +159,8 @@ export class Gateway {
     try {
       return await post(endpoint, path, body, this.#options());
     } catch (error) {
+      // etcd does not answer to a token that is ahead of its log, as after a restore, rather than refuse it.
+      if (!(error instanceof Refusal)) this.#token = undefined;
       if (!this.#access || !(error instanceof Refusal) || !error.isForToken) throw error;
       await this.#authenticate(endpoint);
       return post(endpoint, path, body, this.#options());
@@ -170,7 +176,7 @@ export class Gateway {
 
   #options(): RequestOptions {
     return {
-      ...(this.#access && { ca: this.#access.ca }),
+      ...this.#access?.tls(),
       ...(this.#token !== undefined && { headers: { authorization: this.#token } }),
     };
   }

@@ -6,6 +6,8 @@ import type { Gateway, WatchMessage } from "./gateway.js";
 /** Somebody always writes: a watch that is silent for so long is at a member that does not hear. */
 const SILENCE_MS = 3_000;
 const RETRY_MS = 200;
+/** By then it has heard of what etcd holds, whatever its watch has met. */
+const CATCH_UP_MS = 30_000;
 
 interface Waiting {
   readonly revision: number;
@@ -76,10 +78,15 @@ export class Oracle {
     else this.#waiting.push({ revision, check });
   }
 
-  /** Resolves once it knows all that etcd holds now. */
+  /** Resolves once it knows all that etcd holds now. @throws Error if that takes half a minute. */
   async catchUp(): Promise<void> {
     const revision = await this.#gateway.revision();
-    while (this.revision < revision) await sleep(this.#clock, 20);
+    const deadline = this.#clock.now() + CATCH_UP_MS;
+    while (this.revision < revision) {
+      if (this.#clock.now() > deadline)
+        throw new Error(`the oracle is at revision ${this.revision}, and etcd at ${revision}`);
+      await sleep(this.#clock, 20);
+    }
   }
 
   /** Compares the past with etcd's own, at the newest revision that is known. */

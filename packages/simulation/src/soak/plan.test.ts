@@ -22,13 +22,18 @@ describe("drawStorm()", () => {
     }
   });
 
+  it("begins with a tarpit, or a half-open link, in turn", () => {
+    const first = (number: number) => drawStorm(new SeededRandom(1), LENGTH_MS, { number })[0]?.kind;
+    expect([0, 1, 2, 3].map(first)).toEqual(["tarpit", "black-hole-down", "black-hole-both", "tarpit"]);
+  });
+
   it.each([
     [false, 38],
-    [true, 41],
+    [true, 45],
   ])("draws every kind sooner or later, secure %s: %d", (isSecure, count) => {
     const random = new SeededRandom(1);
     const kinds = new Set(
-      Array.from({ length: 200 }, () => drawStorm(random, LENGTH_MS, isSecure))
+      Array.from({ length: 200 }, () => drawStorm(random, LENGTH_MS, { isSecure }))
         .flat()
         .map(({ kind }) => kind),
     );

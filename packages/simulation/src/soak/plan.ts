@@ -44,7 +44,15 @@ const finalFaults = [
 ] as const;
 
 /** What a secure soak has besides, one at a time and not beside faults of the cluster. */
-const accessFaults = ["revoke-permission", "rotate-certificates", "expired-certificate"] as const;
+const accessFaults = [
+  "revoke-permission",
+  "change-password",
+  "change-roles",
+  "disable-auth",
+  "rotate-certificates",
+  "rotate-authority",
+  "expired-certificate",
+] as const;
 
 /** What operators do. */
 const operatorFaults = ["revoke-lease", "delete-key", "overwrite-key", "burst", "bad-values"] as const;
@@ -83,8 +91,21 @@ const MAX_MAJORITY_MS = 6_000;
 const MIN_FINAL_MS = 3_000;
 const MAX_FINAL_MS = 32_000;
 
+/** What storms begin with, in turn: by chance a run would meet some too rarely to speak of their times. */
+const beginnings = ["tarpit", "black-hole-down", "black-hole-both"] as const;
+
+export interface StormOptions {
+  readonly isSecure?: boolean;
+  /** Which storm it is, from 0. */
+  readonly number?: number;
+}
+
 /** The faults of one storm of `lengthMs`, all drawn beforehand. */
-export function drawStorm(random: SeededRandom, lengthMs: number, isSecure = false): Step[] {
+export function drawStorm(
+  random: SeededRandom,
+  lengthMs: number,
+  { isSecure = false, number = 0 }: StormOptions = {},
+): Step[] {
   const steps: Step[] = [];
   let now = 0;
   let clusterFreeAt = 0;
@@ -102,7 +123,8 @@ export function drawStorm(random: SeededRandom, lengthMs: number, isSecure = fal
       [...processFaults],
     ];
     const group = pick(random, kinds);
-    const kind = pick(random, group);
+    const drawn = pick(random, group);
+    const kind = steps.length === 0 ? (beginnings[number % beginnings.length] as FaultKind) : drawn;
     const step = {
       kind,
       afterMs,

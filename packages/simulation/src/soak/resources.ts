@@ -9,8 +9,12 @@ export interface Sample {
   readonly atMs: number;
   readonly rss: number;
   readonly heap: number;
+  /** What V8 has of the system for its heap, used or not. The rest of `rss` is malloc's, and programs. */
+  readonly committed: number;
   /** Outside of V8's heap, but known to it: buffers above all. */
   readonly external: number;
+  /** Of clients to members, as the proxies between them see it; each is a socket at either end of both its halves. */
+  readonly connections: number;
   /** Sockets, pipes and what else keeps Node busy, but timers. */
   readonly handles: number;
   readonly timers: number;
@@ -18,15 +22,25 @@ export interface Sample {
 }
 
 /** Measures after full garbage collections: the first one lets go of what has finalizers. */
-export function measure(atMs: number, collectGarbage: () => void): Sample {
+export function measure(atMs: number, collectGarbage: () => void, connections = 0): Sample {
   collectGarbage();
   collectGarbage();
-  const { rss, heapUsed, external } = process.memoryUsage();
+  const { rss, heapUsed, heapTotal, external } = process.memoryUsage();
   const resources = process.getActiveResourcesInfo();
   const timers = resources.filter((each) => each === "Timeout" || each === "Immediate").length;
   const handles = resources.length - timers;
   const listeners = process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0);
-  return { atMs, rss, heap: heapUsed, external, handles, timers, listeners };
+  return {
+    atMs,
+    rss,
+    heap: heapUsed,
+    committed: heapTotal,
+    external,
+    connections,
+    handles,
+    timers,
+    listeners,
+  };
 }
 
 /** V8's garbage collection, which Node only shows when asked to. */

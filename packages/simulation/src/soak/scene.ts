@@ -47,6 +47,8 @@ export class Scene {
   cutAt = 0;
   /** etcd has lost its history in this storm. */
   hasNewLife = false;
+  /** How many storms there were. */
+  storms = 0;
   #count = 0;
   readonly #abort = new AbortController();
   readonly #sampling: Promise<void>;
@@ -139,6 +141,21 @@ export class Scene {
 
   #credentials(user: User): Credentials {
     return this.site.access?.clientOptions(user) ?? {};
+  }
+
+  /** How many connections there are between clients and members. */
+  get connections(): number {
+    const proxies = this.site.zones.flatMap((zone) => zone.proxies);
+    return proxies.reduce((sum, { connections }) => sum + connections, 0);
+  }
+
+  /**
+   * At most so many, while all is at rest: a client has one for calls, one for watches and, if it registers, one for
+   * renewals to each member, and keeps those to members that it has left.
+   */
+  get mostConnections(): number {
+    const { length } = this.site.cluster.members;
+    return (3 * REGISTRARS + 2 * FOLLOWERS) * length;
   }
 
   /** While nothing may happen but what others write. */

@@ -59,5 +59,6 @@ export class Site {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const proxy of this.zones.flatMap(({ proxies }) => proxies)) await proxy[Symbol.asyncDispose]();
     await this.cluster[Symbol.asyncDispose]();
+    this.access?.[Symbol.dispose]();
   }
 }

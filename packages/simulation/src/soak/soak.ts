@@ -19,8 +19,10 @@ const MAX_ORPHAN_MS = TTL_SECONDS * 1_000 + 2_000;
 /** Re-registration is over by then, as published. */
 const CALM_AFTER_MS = 6_000;
 const REST_MS = 5_000;
+/** A cluster without faults elects and answers in seconds; on a busy machine, in tens of them. */
+const WELL_MS = 120_000;
 
-/** Faults for `lengthMs`, and until all of them are over. */
+/** Faults for `lengthMs`, and until all of them are over. @throws Error if etcd is not well two minutes later. */
 export async function storm(scene: Scene, lengthMs: number): Promise<void> {
   const { ledger } = scene;
   ledger.phase = "storm";
@@ -28,7 +30,9 @@ export async function storm(scene: Scene, lengthMs: number): Promise<void> {
   scene.operated.clear();
   scene.hasRefused = false;
   const ends: Promise<void>[] = [];
-  for (const step of drawStorm(scene.random, lengthMs, scene.site.access !== undefined)) {
+  const plan = { isSecure: scene.site.access !== undefined, number: scene.storms };
+  scene.storms += 1;
+  for (const step of drawStorm(scene.random, lengthMs, plan)) {
     await sleep(scene.clock, step.afterMs);
     scene.cutAt = ledger.now;
     ends.push(commit(scene, step));
@@ -36,10 +40,21 @@ export async function storm(scene: Scene, lengthMs: number): Promise<void> {
   await Promise.all(ends);
   for (const lease of scene.foreign) await scene.gateway.revoke(lease).catch(() => {});
   scene.foreign.clear();
-  while (!(await scene.gateway.isWell())) await sleep(scene.clock, POLL_MS);
+  await untilWell(scene);
   ledger.note("fault", "all is well");
   ledger.healedAt = ledger.now;
   ledger.phase = "heal";
+}
+
+async function untilWell({ gateway, clock, site }: Scene): Promise<void> {
+  const deadline = clock.now() + WELL_MS;
+  while (!(await gateway.isWell())) {
+    if (clock.now() > deadline) {
+      const logs = site.cluster.members.map((member) => `${member.name}:\n${member.log()}`).join("\n");
+      throw new Error(`etcd is not well ${WELL_MS} ms after the last fault\n${logs}`);
+    }
+    await sleep(clock, POLL_MS);
+  }
 }
 
 /** All faults are over: everything comes to rest in time, stays at rest, and puts right what operators do. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { SdError } from "@sd/core";
 import { freezeProcess } from "../process/freeze.js";
 import { guardDirectory } from "../process/guard.js";
-import type { Certificate } from "../tls/certificate-authority.js";
+import type { Certificate, CertificateAuthority } from "../tls/certificate-authority.js";
 import { checkRoot, disableAuth, type EtcdAuth, enableAuth } from "./auth.js";
 import { etcdVersion, findEtcd, findEtcdctl, runProgram } from "./binaries.js";
 import { checkOptions, type EtcdProcessOptions } from "./etcd-process-options.js";
@@ -231,6 +231,17 @@ export class EtcdProcess implements AsyncDisposable {
   async useCertificate(certificate: Certificate): Promise<void> {
     if (!this.#tls) throw new Error("etcd has no TLS: start it with the option tls");
     await this.#tls.replace(certificate);
+  }
+
+  /**
+   * Has it trust the client certificates of these authorities, from its next start on. `ctl()` shows one of the first
+   * from now on, and trusts them all.
+   *
+   * @throws Error if it was started without TLS.
+   */
+  async trust(authorities: readonly [CertificateAuthority, ...CertificateAuthority[]]): Promise<void> {
+    if (!this.#tls) throw new Error("etcd has no TLS: start it with the option tls");
+    await this.#tls.trust(authorities);
   }
 
   /** Kills it and removes its data. Idempotent. */

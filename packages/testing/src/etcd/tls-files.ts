@@ -15,13 +15,13 @@ export interface EtcdTls {
 
 /** The certificates of one etcd on disk, in its own directory. */
 export class TlsFiles {
-  /** What the harness itself shows to etcd, if etcd asks; its common name is `root`. */
-  readonly client: Certificate | undefined;
   readonly #directory: string;
+  readonly #asksClients: boolean;
+  #client: Certificate | undefined;
 
-  private constructor(directory: string, client: Certificate | undefined) {
+  private constructor(directory: string, asksClients: boolean) {
     this.#directory = directory;
-    this.client = client;
+    this.#asksClients = asksClients;
   }
 
   static async write(
@@ -29,12 +29,24 @@ export class TlsFiles {
     { authority, clientCertificates = false }: EtcdTls,
   ): Promise<TlsFiles> {
     await mkdir(directory, { recursive: true });
-    const client = clientCertificates ? await authority.client({ user: "root" }) : undefined;
-    const files = new TlsFiles(directory, client);
-    await writeFile(files.#path("authority"), authority.cert);
+    const files = new TlsFiles(directory, clientCertificates);
+    await files.trust([authority]);
     await files.replace(await authority.server());
-    if (client) await writeFile(files.#path("client"), client.cert + client.key, { mode: 0o600 });
     return files;
+  }
+
+  /** What the harness itself shows to etcd, if etcd asks; its common name is `root`. */
+  get client(): Certificate | undefined {
+    return this.#client;
+  }
+
+  /** Of both sides; the first signs what the harness shows. etcd reads this file when it starts. */
+  async trust(authorities: readonly [CertificateAuthority, ...CertificateAuthority[]]): Promise<void> {
+    await writeFile(this.#path("authority"), authorities.map(({ cert }) => cert).join("\n"));
+    if (!this.#asksClients) return;
+    const client = await authorities[0].client({ user: "root" });
+    await writeFile(this.#path("client"), client.cert + client.key, { mode: 0o600 });
+    this.#client = client;
   }
 
   /** Certificate and key are one file, which is replaced in one step: etcd reads it at each handshake. */
@@ -48,7 +60,7 @@ export class TlsFiles {
     return {
       "cert-file": server,
       "key-file": server,
-      ...(this.client && { "client-cert-auth": "true", "trusted-ca-file": this.#path("authority") }),
+      ...(this.#asksClients && { "client-cert-auth": "true", "trusted-ca-file": this.#path("authority") }),
     };
   }
 
@@ -56,7 +68,7 @@ export class TlsFiles {
     const client = this.#path("client");
     return [
       `--cacert=${this.#path("authority")}`,
-      ...(this.client ? [`--cert=${client}`, `--key=${client}`] : []),
+      ...(this.#asksClients ? [`--cert=${client}`, `--key=${client}`] : []),
     ];
   }
 

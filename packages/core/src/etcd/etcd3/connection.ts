@@ -22,6 +22,8 @@ const identity = (bytes: Buffer): Buffer => bytes;
  */
 export class Connection {
   readonly endpoint: string;
+  /** Since when it can be used, by the clock. */
+  openedAt = Number.NEGATIVE_INFINITY;
   /** When the last answer came, by the clock; `undefined` before the first. */
   answeredAt: number | undefined;
   /** At most how long a message takes there and back, in milliseconds: the fastest exchange so far. */
@@ -82,7 +84,8 @@ export class Connection {
       if (this.isClosed) throw networkError("connection closed while connecting", this.endpoint);
       this.#client = client;
       await new Promise<void>((resolve, reject) => this.#whenReady(client, resolve, reject));
-      this.exchanged(clock.now() - start);
+      this.openedAt = clock.now();
+      this.exchanged(this.openedAt - start);
     } catch (error) {
       void this.close();
       throw error;

@@ -1,5 +1,6 @@
 import { Metadata } from "@grpc/grpc-js";
 import { Turns } from "../../kit/turns.js";
+import { failureOf } from "../failure.js";
 import type { CallOptions, DuplexStream, EtcdTransport, StreamHandlers } from "../transport.js";
 import type {
   GrantRequest,
@@ -64,7 +65,7 @@ class Etcd3Transport implements EtcdTransport {
     this.#settings = settings;
     this.#members = new Members(settings);
     const { auth } = settings;
-    this.#tokens = new Tokens(auth && (() => this.#call(methods.authenticate, auth)));
+    this.#tokens = new Tokens(auth && (() => this.#call(methods.authenticate, auth)), settings.clock);
   }
 
   range(request: RangeRequest, options?: CallOptions): Promise<RangeResponse> {
@@ -123,7 +124,12 @@ class Etcd3Transport implements EtcdTransport {
       const timeoutMs = options.timeoutMs ?? callTimeoutMs + link.connection.roundTripMs;
       const call = { path: method.path, request, metadata: metadata(token), timeoutMs };
       options.onSent?.();
-      return method.decode(await callOnce(link, call, clock, bounds));
+      try {
+        return method.decode(await callOnce(link, call, clock, bounds));
+      } catch (error) {
+        if (failureOf(error) === "timeout") this.#tokens.doubt(token, link.connection.openedAt);
+        throw error;
+      }
     };
     if (method.path === methods.authenticate.path) return await send(undefined);
     const token = await this.#tokens.get(bounds);
@@ -160,6 +166,7 @@ class Etcd3Transport implements EtcdTransport {
         this.#tokens.isConfigured && wantsToken(error)
           ? asTokenError(error, link.connection.endpoint)
           : error,
+      onSilent: () => this.#tokens.doubt(token, link.connection.openedAt),
       onOver: (error) => {
         this.#streams.delete(stream);
         if (wantsToken(error)) this.#tokens.refuse(token);

@@ -60,9 +60,9 @@ describe("Sockets", () => {
     expect(clock.pending).toBe(0);
   });
 
-  // Newer ones have contexts that cost nothing, and that hang nothing on anybody.
   const isMarking = Number.parseInt(process.versions.node, 10) < 24;
 
+  // Not from Node 24 on: its contexts cost nothing and hang nothing on anybody, so there is nothing to see.
   it.runIf(isMarking)("costs nothing more once all are complete, or closed for a while", async () => {
     const complete = new Sockets(clock, LATE_MS);
     const closed = new Sockets(clock, LATE_MS);

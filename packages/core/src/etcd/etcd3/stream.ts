@@ -16,6 +16,8 @@ export interface StreamPlan<Request, Response> {
   readonly inspect?: (response: Response) => unknown;
   /** What the owner is told for an error. */
   readonly toldAs: (error: unknown) => unknown;
+  /** Called if the owner leaves it because nothing comes. */
+  readonly onSilent: () => void;
   /** Called once, at every end: with the error, or without one if the owner canceled. Before the handlers. */
   readonly onOver: (error: unknown) => void;
 }
@@ -66,6 +68,7 @@ export class EtcdStream<Request, Response> implements DuplexStream<Request> {
   cancel({ suspect = false }: { readonly suspect?: boolean } = {}): void {
     if (!this.#leave(undefined)) return;
     if (!suspect) return;
+    this.#plan.onSilent();
     this.#link.member.suspect();
     void this.#link.connection.close();
   }

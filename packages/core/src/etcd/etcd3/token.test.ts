@@ -1,3 +1,4 @@
+import { ManualClock } from "@sd/testing";
 import { describe, expect, it } from "vitest";
 import { Bounds } from "./bounds.js";
 import { statusError } from "./failures.js";
@@ -6,12 +7,19 @@ import { type Token, Tokens } from "./token.js";
 /** Answers of etcd, one for each request for a token. */
 function tokens(...answers: (string | Error)[]) {
   let asked = 0;
+  const clock = new ManualClock();
   const source = new Tokens(async () => {
     const answer = answers[asked++];
     if (typeof answer !== "string") throw answer;
     return answer;
-  });
-  return { get: () => within(source), refuse: source.refuse.bind(source), asked: () => asked };
+  }, clock);
+  return {
+    clock,
+    get: () => within(source),
+    refuse: source.refuse.bind(source),
+    doubt: source.doubt.bind(source),
+    asked: () => asked,
+  };
 }
 
 async function within(source: Tokens): Promise<Token> {
@@ -57,5 +65,17 @@ describe("tokens", () => {
     expect(await source.get()).toBeUndefined();
     source.refuse(undefined);
     expect(await source.get()).toBe("t2");
+  });
+
+  it("are replaced if nothing is answered on a connection that is newer: etcd may have another history (F8)", async () => {
+    const source = tokens("t1", "t2");
+    await source.clock.advance(1_000);
+    await source.get();
+    source.doubt("t1", 999);
+    expect(await source.get(), "etcd is slow").toBe("t1");
+    source.doubt("t1", 1_000);
+    expect(await source.get()).toBe("t2");
+    source.doubt("t1", 2_000);
+    expect(await source.get(), "of its predecessor").toBe("t2");
   });
 });

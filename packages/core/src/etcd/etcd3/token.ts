@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from "../../kit/clock.js";
 import { failureOf } from "../failure.js";
 
 /** What goes with a call to prove who we are; `undefined` if nothing has to. */
@@ -15,13 +16,15 @@ export interface Waiting {
  */
 export class Tokens {
   readonly #authenticate: (() => Promise<string>) | undefined;
+  readonly #clock: Pick<Clock, "now">;
   #current: Promise<Token> | undefined;
   /** What came of `#current`, to tell a refusal of it from a late one of its predecessor. */
-  #fetched: { readonly token: Token } | undefined;
+  #fetched: { readonly token: Token; readonly at: number } | undefined;
 
   /** @param authenticate asks etcd; absent if no name and password are configured. */
-  constructor(authenticate: (() => Promise<string>) | undefined) {
+  constructor(authenticate: (() => Promise<string>) | undefined, clock: Pick<Clock, "now"> = systemClock) {
     this.#authenticate = authenticate;
+    this.#clock = clock;
   }
 
   get isConfigured(): boolean {
@@ -41,15 +44,26 @@ export class Tokens {
     this.#current = undefined;
   }
 
+  /**
+   * Nothing was answered in time to who has shown `used` on a connection that was made at `connectedAt`.
+   *
+   * etcd waits with a token until its log is as long as it was when it gave it (`isValidSimpleToken()`). One that
+   * was restored from a snapshot begins its log anew, and does not answer for as long as the old one had lived: so
+   * what is older than the connection is not used again. Else etcd is slow, and another token would cost it more.
+   */
+  doubt(used: Token, connectedAt: number): void {
+    if (used !== undefined && this.#fetched && this.#fetched.at <= connectedAt) this.refuse(used);
+  }
+
   #fetch(authenticate: () => Promise<string>): Promise<Token> {
     return authenticate().then<Token, Token>(
       (token) => {
-        this.#fetched = { token };
+        this.#fetched = { token, at: this.#clock.now() };
         return token;
       },
       (error) => {
         if (isAuthenticationOff(error)) {
-          this.#fetched = { token: undefined };
+          this.#fetched = { token: undefined, at: this.#clock.now() };
           return undefined;
         }
         this.#current = undefined;
