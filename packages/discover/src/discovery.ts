@@ -18,8 +18,8 @@ import {
   waitFor,
 } from "@sd/core";
 import { Cache, type Restoring } from "./cache.js";
-import { type Change, ChangeQueue, type Keyed } from "./change.js";
-import { type Holds, InstanceStore, type ReadEntry } from "./instance-store.js";
+import { type Change, ChangeQueue } from "./change.js";
+import { type Holds, InstanceStore, type ReadEntry, type Written } from "./instance-store.js";
 import { MassLoss } from "./mass-loss.js";
 import {
   type CacheChoice,
@@ -74,7 +74,7 @@ export interface Subject<T> {
  * - Reads are local and synchronous.
  * - It ends only by `close()`.
  */
-export class Discovery<T extends Keyed> implements AsyncDisposable {
+export class Discovery<T extends Written> implements AsyncDisposable {
   readonly prefix: string;
   readonly #client: EtcdClient;
   readonly #store: InstanceStore<T>;

@@ -25,7 +25,7 @@ export class SharedGuard implements Guard {
       const { revision, epoch } = position;
       // A list may have been begun before.
       const isNews = epoch > 1 || revision >= this.#known.revision;
-      if (isNews) this.#known = { revision, held: current?.modRevision };
+      if (isNews) this.#known = { revision, held: current };
       onChange(current, position);
     });
   }

@@ -26,7 +26,7 @@ const PAGE_KEYS = 5_000;
 const LEAST_PAGE_KEYS = 100;
 
 /**
- * Compares every key of the range and its modification revision, in pages.
+ * Compares every key of the range, its modification revision and its lease, in pages.
  *
  * At "seen" the comparison is exact: etcd is read at the view's own revision. At "now" a difference may also
  * be a change that is still on its way.
@@ -53,9 +53,8 @@ export async function compareAll(
     }
     const sign = breakIn(history, page);
     if (sign) return sign;
-    for (const { key, modRevision } of page.kvs) {
-      if (view.revisionOf(key) === modRevision) continue;
-      return modRevision <= view.revision ? "another-past" : "lost-change";
+    for (const kv of page.kvs) {
+      if (!view.isHeld(kv)) return kv.modRevision <= view.revision ? "another-past" : "lost-change";
     }
     keys += page.kvs.length;
     const last = page.kvs.at(-1);

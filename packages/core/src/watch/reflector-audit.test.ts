@@ -326,6 +326,30 @@ describe("A reflector's audit of an etcd that was wiped and has grown beyond", (
     expect(store.calls.slice(before)).toEqual(["replace 1 -> 22"]);
   });
 
+  it.each([
+    ["by the comparison", false],
+    ["by the list, where the watch is compacted", true],
+  ])(
+    "tells a key of the same revision from the one it held by its lease, %s (D8)",
+    async (_how, isCompacted) => {
+      const grant = (id: bigint) => fixture.etcd.transport().grant({ id: id as LeaseId, ttlSeconds: 3_600 });
+      await reflect([], { range: { key: bytes("/web/a") } });
+      const { clock, etcd } = fixture;
+      await grant(7n);
+      const revision = etcd.put("/web/a", "ours", { lease: 7n });
+      await clock.settle();
+      await whileAway(async () => {
+        etcd.wipe();
+        await grant(8n);
+        expect(etcd.put("/web/a", "rival", { lease: 8n })).toBe(revision);
+        for (let i = 0; i < 20; i += 1) etcd.put("/junk", `${i}`);
+        if (isCompacted) etcd.compact(etcd.revision);
+      });
+      await clock.advance(SOON_MS);
+      expect([store.content, store.position?.epoch]).toEqual([{ "/web/a": "rival" }, 2]);
+    },
+  );
+
   it("begins a new epoch by the list alone, where the watch is compacted (D8)", async () => {
     await reflect(["a", "b"]);
     const { clock, etcd } = fixture;
