@@ -6,7 +6,7 @@ import { bytes } from "../../test/observe.js";
 import { RecordingStore } from "../../test/recorders.js";
 import { failure } from "../../test/scripted-transport.js";
 import type { EtcdTransport } from "../etcd/transport.js";
-import type { LeaseId, RangeRequest, WatchResponse } from "../etcd/types.js";
+import type { LeaseId, RangeRequest, RangeResponse, WatchResponse } from "../etcd/types.js";
 import { sleep } from "../kit/clock.js";
 import { prefixRange } from "./key-range.js";
 import { Reflector, type ReflectorOptions } from "./reflector.js";
@@ -20,12 +20,14 @@ let statuses: string[];
 /** What the watch stream delivers and loses on the way, as etcd never should. */
 let losesMessage: (response: WatchResponse) => boolean;
 let beforeRange: (request: RangeRequest) => void | Promise<void>;
+let wrapRange: (response: RangeResponse, request: RangeRequest) => RangeResponse;
 
 beforeEach(() => {
   repairs = heard("sd:reflector:repaired");
   epochs = heard("sd:epoch:begun");
   losesMessage = () => false;
   beforeRange = () => {};
+  wrapRange = (response) => response;
   return async () => {
     repairs[Symbol.dispose]();
     epochs[Symbol.dispose]();
@@ -44,7 +46,7 @@ const wrap = (transport: EtcdTransport): EtcdTransport => {
     }) satisfies EtcdTransport["watch"],
     range: (async (request, options) => {
       await beforeRange(request);
-      return range.call(transport, request, options);
+      return wrapRange(await range.call(transport, request, options), request);
     }) satisfies EtcdTransport["range"],
   });
 };
@@ -242,6 +244,20 @@ describe("A reflector's audit", () => {
     await clock.advance(120_000);
     expect(pages).toBeGreaterThan(20);
     expect([lists(), repairs.length]).toEqual([1, 0]);
+  });
+
+  it("takes an answer that has more keys and shows none for a failure, not for a loss (D9)", async () => {
+    const checks = heard("sd:reflector:checked");
+    let isEmpty = true;
+    wrapRange = (answer, { keysOnly }) => (isEmpty && keysOnly ? { ...answer, kvs: [], more: true } : answer);
+    await reflect(["a", "b"]);
+    const { clock } = fixture;
+    await clock.advance(70_000);
+    isEmpty = false;
+    await clock.advance(SOON_MS);
+    expect(checks.map(({ outcome }) => outcome)).toEqual(["failed", "equal"]);
+    expect([lists(), repairs.length, statuses]).toEqual([1, 0, []]);
+    checks[Symbol.dispose]();
   });
 
   it("compares again within a minute after a comparison that failed (D9)", async () => {
