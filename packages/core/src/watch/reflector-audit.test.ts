@@ -379,6 +379,36 @@ describe("A reflector's audit of an etcd that was wiped and has grown beyond", (
     expect([store.content, store.position?.epoch]).toEqual([{ "/web/b": "new" }, 2]);
   });
 
+  it("shows nothing of what is held back when etcd is wiped once more before the first look at the past (D8)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    await whileAway(() => {
+      for (const key of ["c", "d", "e"]) etcd.put(`/web/${key}`, "1");
+    });
+    const revision = store.position?.revision ?? 0;
+    let mayLook = false;
+    beforeRange = async ({ countOnly, revision }) => {
+      if (!mayLook && (countOnly || revision !== undefined)) await sleep(clock, 60_000);
+    };
+    etcd.clearCalls();
+    while (etcd.callsOf("watch").length === 0) await clock.advance(50);
+    await clock.advance(100);
+    expect(keys(), "held back").toEqual(["a", "b"]);
+    const before = store.calls.length;
+    etcd.cut();
+    etcd.wipe();
+    for (const key of ["b", "x", "y"]) etcd.put(`/web/${key}`, "2");
+    expect([etcd.revision > revision, etcd.revision < revision + 3]).toEqual([true, true]);
+    await clock.advance(6_000);
+    mayLook = true;
+    await clock.advance(SOON_MS);
+    expect(store.calls.slice(before).filter((call) => call.startsWith("apply"))).toEqual([]);
+    expect([store.content, store.position?.epoch]).toEqual([
+      { "/web/b": "2", "/web/x": "2", "/web/y": "2" },
+      2,
+    ]);
+  });
+
   it("says only what can be said when the past is compacted (D9)", async () => {
     await reflect(["a", "b"]);
     const { clock, etcd } = fixture;
