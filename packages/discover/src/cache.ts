@@ -33,6 +33,11 @@ export interface Restoring {
 
 /** A change is on the disk so soon, or with the next that is. */
 const SAVE_AFTER_MS = 5_000;
+/**
+ * Or later: the file is written as a whole, and no more than this part of the time goes into that. 100,000 keys
+ * that never rest would else be encoded and written every 5 s.
+ */
+const WRITING_SHARE = 0.01;
 /** Without a change, the file is written so often: it tells how old it is. */
 const REFRESH_MS = 600_000;
 /** After a failure. */
@@ -51,6 +56,8 @@ export class Cache {
   readonly #options: CacheOptions;
   #timer: Timer | undefined;
   #isUnsaved = false;
+  /** Not to be written before. */
+  #restUntil = Number.NEGATIVE_INFINITY;
   #saving: Promise<void> | undefined;
   /** When etcd was last heard, on the clock; `undefined`: now. */
   #since: number | undefined;
@@ -123,7 +130,12 @@ export class Cache {
   #note(): void {
     if (this.#isUnsaved) return;
     this.#isUnsaved = true;
-    this.#saveAfter(SAVE_AFTER_MS);
+    this.#saveAfter(this.#pauseMs());
+  }
+
+  /** From a change to its write. */
+  #pauseMs(): number {
+    return Math.max(SAVE_AFTER_MS, this.#restUntil - this.#options.clock.now());
   }
 
   #saveAfter(delayMs: number): void {
@@ -157,8 +169,10 @@ export class Cache {
       return RETRY_MS;
     }
     const keys = lines.length;
-    publish("sd:cache:saved", () => ({ prefix, revision, keys, durationMs: clock.now() - startedAt }));
-    return this.#isUnsaved ? SAVE_AFTER_MS : REFRESH_MS;
+    const durationMs = clock.now() - startedAt;
+    this.#restUntil = clock.now() + Math.min(REFRESH_MS, durationMs / WRITING_SHARE);
+    publish("sd:cache:saved", () => ({ prefix, revision, keys, durationMs }));
+    return this.#isUnsaved ? this.#pauseMs() : REFRESH_MS;
   }
 
   #fail(operation: "read" | "write", error: unknown): undefined {

@@ -66,6 +66,37 @@ describe("The cache file of a discovery", () => {
     expect(file.text).not.toContain("/web/a");
   });
 
+  it("is written for a hundredth of the time at most, but every 10 min, however often something changes", async () => {
+    await bench.write({ "/web/a": "h:1" });
+    const web = start();
+    await bench.run(web.ready());
+    const everySecond = async (seconds: number): Promise<number> => {
+      const before = file.writes;
+      for (let second = 0; second < seconds; second += 1) {
+        await bench.write({ "/web/a": `h:${second + 2}` });
+        await bench.clock.advance(1_000);
+      }
+      return file.writes - before;
+    };
+    expect(await everySecond(60)).toBe(12);
+    file.writeMs = 200;
+    expect(await everySecond(61)).toBe(3);
+    // The first change after a write waits, too.
+    await bench.clock.advance(60_000);
+    await everySecond(1);
+    await bench.clock.advance(6_000);
+    expect([await everySecond(1), file.writes]).toEqual([0, 17]);
+    await bench.clock.advance(17_000);
+    expect(file.writes).toBe(17);
+    await bench.clock.advance(3_000);
+    expect(file.writes).toBe(18);
+    file.writeMs = 30_000;
+    await everySecond(600);
+    expect(await everySecond(1_260)).toBe(2);
+    file.writeMs = 0;
+    await web.close();
+  });
+
   it("is written every 10 min without a change, so that it tells when etcd was last heard", async () => {
     await bench.write({ "/web/a": "h:1" });
     const web = start();

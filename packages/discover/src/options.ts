@@ -23,8 +23,8 @@ export interface DiscoveryOptions {
   /** The most bytes of keys and values, likewise. Default 256 MiB. */
   readonly maxBytes?: number | undefined;
   /**
-   * The path of a file that keeps what is known, for a start without etcd: written within 5 s of a change and by
-   * `close()`, but not while instances are `retained`, and read when etcd does not answer. What it holds is shown as
+   * The path of a file that keeps what is known, for a start without etcd: written within 5 s of a change, or later,
+   * so that no more than 1 % of the time goes into it, and by `close()`, but not while instances are `retained`, and read when etcd does not answer. What it holds is shown as
    * `stale` until etcd is heard. One file for each discovery, in a directory that exists and where nobody else may
    * write: who writes it decides where you connect. Default: none.
    */
