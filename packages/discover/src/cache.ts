@@ -1,5 +1,6 @@
 import {
   type Clock,
+  invalidArgument,
   type Limits,
   publish,
   type ReflectorState,
@@ -14,6 +15,8 @@ import { type DraftingStore, LineStore } from "./line-store.js";
 
 export interface CacheOptions {
   readonly storage: CacheStorage;
+  /** Where that is, if it is a file: two of one process would overwrite each other's. */
+  readonly path: string | undefined;
   readonly prefix: string;
   readonly clock: Clock;
   readonly limits: Limits;
@@ -45,6 +48,9 @@ const RETRY_MS = 60_000;
 /** A disk that does not answer keeps nobody from closing. */
 const CLOSE_MS = 2_000;
 
+/** Of all caches that are not closed. */
+const paths = new Set<string>();
+
 /**
  * The cache file of a discovery: what is known is written to it, and read when etcd does not answer.
  *
@@ -63,7 +69,14 @@ export class Cache {
   #since: number | undefined;
   #isClosed = false;
 
+  /** @throws SdError `SD_INVALID_ARGUMENT` if another cache is kept in the same file. */
   constructor(store: DraftingStore, options: CacheOptions) {
+    const { path } = options;
+    if (path !== undefined) {
+      const requirement = "another one for each discovery of a process, until that is closed";
+      if (paths.has(path)) throw invalidArgument("cacheFile", requirement, path);
+      paths.add(path);
+    }
     this.#options = options;
     this.store = new LineStore(store, () => this.#note());
   }
@@ -114,12 +127,14 @@ export class Cache {
     }
   }
 
-  /** Writes what is not written yet, for 2 s at most. */
+  /** Writes what is not written yet, for 2 s at most. Then another may have the file. */
   async close(): Promise<void> {
+    const { clock, path } = this.#options;
     this.#isClosed = true;
     this.#timer?.[Symbol.dispose]();
     const saved = this.#saveLast();
-    await waitFor(saved, { clock: this.#options.clock, timeoutMs: CLOSE_MS }).catch(() => {});
+    await waitFor(saved, { clock, timeoutMs: CLOSE_MS }).catch(() => {});
+    if (path !== undefined) paths.delete(path);
   }
 
   async #saveLast(): Promise<void> {

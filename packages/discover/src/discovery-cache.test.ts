@@ -1,4 +1,6 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
 import type { EtcdClient, SdChannels } from "@sd/core";
 import { recordStates, shortChange } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -301,6 +303,24 @@ describe("The cache file of a discovery", () => {
     expect(web.snapshot.ageMs).toBeLessThan(4_000);
     file.aheadMs = -365 * 86_400_000;
     expect(keysOf(await restart())).toEqual([]);
+  });
+
+  it("is for one discovery at a time: another is refused, and leaves it as it is", async () => {
+    const path = join(tmpdir(), "none", "web.cache");
+    const again = { cacheFile: relative(process.cwd(), path) };
+    const web = start(bench.client, { cacheFile: path });
+    const refusal = `cacheFile must be another one for each discovery of a process, until that is closed, got "${path}"`;
+    expect(() => start(bench.client, again)).toThrow(refusal);
+    expect(() => start(bench.client, again)).toThrow(refusal);
+    await bench.run(web.close());
+    await bench.run(start(bench.client, again).close());
+  });
+
+  it("is free for another after a start that was refused for something else", async () => {
+    const cacheFile = join(tmpdir(), "none", "web.cache");
+    expect(() => start(bench.client, { cacheFile, checkEveryMs: 1 })).toThrow("checkEveryMs");
+    await bench.clock.settle();
+    await bench.run(start(bench.client, { cacheFile }).close());
   });
 
   it("may be missing: it is waited for etcd, and nothing is told", async () => {
