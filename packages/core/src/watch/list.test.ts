@@ -217,6 +217,22 @@ describe("listRange", () => {
     },
   );
 
+  it("rejects what holds a key that is not in the range, wherever it stands (D12)", async () => {
+    fill(10);
+    const transport = etcd.transport();
+    const read = transport.range.bind(transport);
+    etcd.put("/other/a", "x");
+    const { kvs } = await read({ key: bytes("/other/a") });
+    transport.range = async (...args) => {
+      const answer = await read(...args);
+      return { ...answer, kvs: [...answer.kvs.slice(0, 5), ...kvs, ...answer.kvs.slice(5)] };
+    };
+    await expect(list(transport)).rejects.toMatchObject({
+      code: "SD_INVARIANT",
+      message: "etcd listed /other/a, unasked",
+    });
+  });
+
   it("rejects with SD_COMPACTED when its revision is compacted meanwhile (D7)", async () => {
     fill(10_001);
     const transport = paged((_request, page) => {

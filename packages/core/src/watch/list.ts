@@ -4,7 +4,7 @@ import type { Header, KeyValue, Page, RangeResponse } from "../etcd/types.js";
 import { type Clock, nextRound } from "../kit/clock.js";
 import { SdError } from "../kit/errors.js";
 import { linkSignals } from "../kit/signals.js";
-import type { KeyRange } from "./key-range.js";
+import { inRange, type KeyRange, printableRange } from "./key-range.js";
 import { bytesOf } from "./limits.js";
 import type { PageSize } from "./page-size.js";
 
@@ -40,7 +40,7 @@ export interface ListOptions {
  * taken, the next page is on its way; who stops before the end lets go of it.
  *
  * @throws SdError `SD_COMPACTED` if the revision was compacted meanwhile: list again.
- * @throws SdError `SD_INVARIANT` as `keyAfter()`.
+ * @throws SdError `SD_INVARIANT` as `keyAfter()`, and for a key that is not in the range.
  */
 export async function* listRange(
   transport: EtcdTransport,
@@ -86,6 +86,8 @@ export async function* listRange(
         if (!isFirst) await nextRound();
         isFirst = false;
         signal?.throwIfAborted();
+        const foreign = kvs.find(({ key }) => !inRange(key, range));
+        if (foreign) throw new SdError("SD_INVARIANT", `etcd listed ${printableRange(foreign)}, unasked`);
         yield { kvs, header };
       }
       if (!next) break;
