@@ -61,6 +61,10 @@ export class RangeGuard implements Store {
     };
   }
 
+  get ownKeys(): number {
+    return this.#keys.size;
+  }
+
   get size(): number {
     return this.#revisions.size;
   }
