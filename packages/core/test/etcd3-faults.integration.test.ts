@@ -15,6 +15,7 @@ import type { Etcd3TransportOptions } from "../src/etcd/etcd3/options.js";
 import { failureOf } from "../src/etcd/failure.js";
 import type { DuplexStream, EtcdTransport } from "../src/etcd/transport.js";
 import type { WatchRequest } from "../src/etcd/types.js";
+import { deferred } from "../src/kit/deferred.js";
 
 const key = new TextEncoder().encode("/k");
 const REFUSED = "http://127.0.0.1:1";
@@ -94,6 +95,21 @@ describe.each(oldestAndNewestEtcd())("the etcd3 transport, when a member fails, 
     // Each that were asked before would have a head start of 250 ms.
     expect(ms).toBeLessThan(900);
     await Promise.all(deaf.map((tarpit) => tarpit[Symbol.asyncDispose]()));
+  });
+
+  it("opens a stream on another connection when the one that was ready is closed meanwhile", async () => {
+    const transport = connect([good.endpoint]);
+    for (let steps = 0; steps < 20; steps += 1) {
+      // One that has answered: else it would be left alone for a while after it was closed.
+      const answered = deferred<unknown>();
+      const first = await transport.watch({ onMessage: answered.resolve, onEnd: () => {} });
+      first.send({ type: "create", watchId: 0, key, startRevision: 1 });
+      await answered.promise;
+      const second = watch(transport);
+      for (let step = 0; step < steps; step += 1) await Promise.resolve();
+      first.cancel({ suspect: true });
+      (await second).cancel();
+    }
   });
 
   it("connects no more when it was closed in the turn of its first call", async () => {

@@ -74,6 +74,11 @@ export class RecordingStore implements Store {
     return this.#content.get(text(key))?.modRevision;
   }
 
+  isHeld({ key, modRevision, lease }: KeyValue): boolean {
+    const held = this.#content.get(text(key));
+    return held?.modRevision === modRevision && held.lease === lease;
+  }
+
   replace(kvs: readonly KeyValue[], position: Position): void {
     this.#content = new Map(kvs.map((kv) => [text(kv.key), kv]));
     this.#record(`replace ${kvs.length}`, position);

@@ -1,7 +1,7 @@
 import { constants, type Stats } from "node:fs";
 import { lstat, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { calendarMs, SdError } from "@sd/core";
+import { calendarMs, describe, SdError } from "@sd/core";
 
 /** Where a cache is kept: a file. Another one is for tests, which need a calendar and no disk. */
 export interface CacheStorage {
@@ -17,6 +17,8 @@ export interface CacheStorage {
 const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
 /** Others may write. */
 const FOREIGN_WRITE = 0o022;
+
+const NO_FILE = "it is no regular file";
 
 let storages = 0;
 
@@ -46,6 +48,7 @@ export function cacheFileAt(given: string): CacheStorage {
 
 async function read(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
   const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ELOOP") throw unusable(`${describe(path)} is a link: give the path it leads to`);
     if (error.code !== "ENOENT") throw error;
     return undefined;
   });
@@ -60,14 +63,14 @@ async function read(path: string, maxBytes: number): Promise<Uint8Array | undefi
 
 function check(stats: Stats, maxBytes: number): void {
   const why = objection(stats);
-  if (why !== undefined) throw new SdError("SD_PERMISSION", `the cache file cannot be used: ${why}`);
+  if (why !== undefined) throw unusable(why);
   if (stats.size <= maxBytes) return;
   const text = `it has ${stats.size} bytes, and at most ${maxBytes} are read, by maxKeys and maxBytes`;
   throw new SdError("SD_LIMIT_EXCEEDED", `the cache file cannot be used: ${text}`);
 }
 
 function objection(stats: Stats): string | undefined {
-  if (!stats.isFile()) return "it is no regular file";
+  if (!stats.isFile()) return NO_FILE;
   const uid = process.getuid?.();
   if (uid === undefined) return undefined;
   if (stats.uid !== uid && stats.uid !== 0)
@@ -119,7 +122,11 @@ async function requireReplaceable(path: string): Promise<void> {
     return undefined;
   });
   if (!stats || stats.isFile() || stats.isSymbolicLink()) return;
-  throw new SdError("SD_PERMISSION", "the cache file cannot be used: it is no regular file");
+  throw unusable(NO_FILE);
+}
+
+function unusable(why: string): SdError {
+  return new SdError("SD_PERMISSION", `the cache file cannot be used: ${why}`);
 }
 
 /** So that the name lasts, too. Not every system can; the file is whole all the same. */

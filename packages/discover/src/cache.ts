@@ -1,5 +1,6 @@
 import {
   type Clock,
+  invalidArgument,
   type Limits,
   publish,
   type ReflectorState,
@@ -14,6 +15,8 @@ import { type DraftingStore, LineStore } from "./line-store.js";
 
 export interface CacheOptions {
   readonly storage: CacheStorage;
+  /** Where that is, if it is a file: two of one process would overwrite each other's. */
+  readonly path: string | undefined;
   readonly prefix: string;
   readonly clock: Clock;
   readonly limits: Limits;
@@ -33,12 +36,20 @@ export interface Restoring {
 
 /** A change is on the disk so soon, or with the next that is. */
 const SAVE_AFTER_MS = 5_000;
+/**
+ * Or later: the file is written as a whole, and no more than this part of the time goes into that. 100,000 keys
+ * that never rest would else be encoded and written every 5 s.
+ */
+const WRITING_SHARE = 0.01;
 /** Without a change, the file is written so often: it tells how old it is. */
 const REFRESH_MS = 600_000;
 /** After a failure. */
 const RETRY_MS = 60_000;
 /** A disk that does not answer keeps nobody from closing. */
 const CLOSE_MS = 2_000;
+
+/** Of all caches that are not closed. */
+const paths = new Set<string>();
 
 /**
  * The cache file of a discovery: what is known is written to it, and read when etcd does not answer.
@@ -51,12 +62,21 @@ export class Cache {
   readonly #options: CacheOptions;
   #timer: Timer | undefined;
   #isUnsaved = false;
+  /** Not to be written before. */
+  #restUntil = Number.NEGATIVE_INFINITY;
   #saving: Promise<void> | undefined;
   /** When etcd was last heard, on the clock; `undefined`: now. */
   #since: number | undefined;
   #isClosed = false;
 
+  /** @throws SdError `SD_INVALID_ARGUMENT` if another cache is kept in the same file. */
   constructor(store: DraftingStore, options: CacheOptions) {
+    const { path } = options;
+    if (path !== undefined) {
+      const requirement = "another one for each discovery of a process, until that is closed";
+      if (paths.has(path)) throw invalidArgument("cacheFile", requirement, path);
+      paths.add(path);
+    }
     this.#options = options;
     this.store = new LineStore(store, () => this.#note());
   }
@@ -107,12 +127,14 @@ export class Cache {
     }
   }
 
-  /** Writes what is not written yet, for 2 s at most. */
+  /** Writes what is not written yet, for 2 s at most. Then another may have the file. */
   async close(): Promise<void> {
+    const { clock, path } = this.#options;
     this.#isClosed = true;
     this.#timer?.[Symbol.dispose]();
     const saved = this.#saveLast();
-    await waitFor(saved, { clock: this.#options.clock, timeoutMs: CLOSE_MS }).catch(() => {});
+    await waitFor(saved, { clock, timeoutMs: CLOSE_MS }).catch(() => {});
+    if (path !== undefined) paths.delete(path);
   }
 
   async #saveLast(): Promise<void> {
@@ -123,7 +145,12 @@ export class Cache {
   #note(): void {
     if (this.#isUnsaved) return;
     this.#isUnsaved = true;
-    this.#saveAfter(SAVE_AFTER_MS);
+    this.#saveAfter(this.#pauseMs());
+  }
+
+  /** From a change to its write. */
+  #pauseMs(): number {
+    return Math.max(SAVE_AFTER_MS, this.#restUntil - this.#options.clock.now());
   }
 
   #saveAfter(delayMs: number): void {
@@ -157,8 +184,10 @@ export class Cache {
       return RETRY_MS;
     }
     const keys = lines.length;
-    publish("sd:cache:saved", () => ({ prefix, revision, keys, durationMs: clock.now() - startedAt }));
-    return this.#isUnsaved ? SAVE_AFTER_MS : REFRESH_MS;
+    const durationMs = clock.now() - startedAt;
+    this.#restUntil = clock.now() + Math.min(REFRESH_MS, durationMs / WRITING_SHARE);
+    publish("sd:cache:saved", () => ({ prefix, revision, keys, durationMs }));
+    return this.#isUnsaved ? this.#pauseMs() : REFRESH_MS;
   }
 
   #fail(operation: "read" | "write", error: unknown): undefined {

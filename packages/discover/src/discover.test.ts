@@ -1,4 +1,4 @@
-import { defaultFormat, SdError } from "@sd/core";
+import { defaultFormat, type InstanceRecord, SdError } from "@sd/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Harness, keysOf } from "../test/harness.js";
 import { discover, discoverPrefix, startDiscovery, startPrefixDiscovery } from "./discover.js";
@@ -70,6 +70,30 @@ describe("discover()", () => {
     }
     expect(({} as Record<string, unknown>)["toString"]).toBe(Object.prototype.toString);
   });
+
+  it.each([
+    ["a weight", "infinite", { weight: Number.POSITIVE_INFINITY }],
+    ["a weight", "no number", { weight: Number.NaN }],
+    ["a weight", "negative", { weight: -1 }],
+    ["a zone", "a number", { zone: 7 }],
+    ["metadata", "nested", { metadata: { a: {} } }],
+  ])(
+    "leaves out %s that is %s, though the format gives it, and picks the others (D13)",
+    async (...[, , fields]) => {
+      bench.memory.put("/web/a", "bad");
+      bench.memory.put("/web/b", "good");
+      const read = (value: Uint8Array) =>
+        ({
+          address: "localhost:1",
+          ...(Buffer.from(value).toString() === "bad" && fields),
+        }) as InstanceRecord;
+      const format = { ...defaultFormat, read };
+      const web = await bench.run(discover(bench.client, { service: "web", format, balancer: "weighted" }));
+      expect(keysOf(web)).toEqual(["/web/b"]);
+      expect(web.rejected.get("/web/a")).toMatchObject({ code: "SD_INVALID_ARGUMENT" });
+      expect([web.pick().id, web.pick().id]).toEqual(["b", "b"]);
+    },
+  );
 
   it("reads and refuses by the format that is given", async () => {
     bench.memory.put("/web/a", "5000");

@@ -1,4 +1,6 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
 import type { EtcdClient, SdChannels } from "@sd/core";
 import { recordStates, shortChange } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -64,6 +66,37 @@ describe("The cache file of a discovery", () => {
     await web.close();
     expect(file.writes).toBe(2);
     expect(file.text).not.toContain("/web/a");
+  });
+
+  it("is written for a hundredth of the time at most, but every 10 min, however often something changes", async () => {
+    await bench.write({ "/web/a": "h:1" });
+    const web = start();
+    await bench.run(web.ready());
+    const everySecond = async (seconds: number): Promise<number> => {
+      const before = file.writes;
+      for (let second = 0; second < seconds; second += 1) {
+        await bench.write({ "/web/a": `h:${second + 2}` });
+        await bench.clock.advance(1_000);
+      }
+      return file.writes - before;
+    };
+    expect(await everySecond(60)).toBe(12);
+    file.writeMs = 200;
+    expect(await everySecond(61)).toBe(3);
+    // The first change after a write waits, too.
+    await bench.clock.advance(60_000);
+    await everySecond(1);
+    await bench.clock.advance(6_000);
+    expect([await everySecond(1), file.writes]).toEqual([0, 17]);
+    await bench.clock.advance(17_000);
+    expect(file.writes).toBe(17);
+    await bench.clock.advance(3_000);
+    expect(file.writes).toBe(18);
+    file.writeMs = 30_000;
+    await everySecond(600);
+    expect(await everySecond(1_260)).toBe(2);
+    file.writeMs = 0;
+    await web.close();
   });
 
   it("is written every 10 min without a change, so that it tells when etcd was last heard", async () => {
@@ -270,6 +303,24 @@ describe("The cache file of a discovery", () => {
     expect(web.snapshot.ageMs).toBeLessThan(4_000);
     file.aheadMs = -365 * 86_400_000;
     expect(keysOf(await restart())).toEqual([]);
+  });
+
+  it("is for one discovery at a time: another is refused, and leaves it as it is", async () => {
+    const path = join(tmpdir(), "none", "web.cache");
+    const again = { cacheFile: relative(process.cwd(), path) };
+    const web = start(bench.client, { cacheFile: path });
+    const refusal = `cacheFile must be another one for each discovery of a process, until that is closed, got "${path}"`;
+    expect(() => start(bench.client, again)).toThrow(refusal);
+    expect(() => start(bench.client, again)).toThrow(refusal);
+    await bench.run(web.close());
+    await bench.run(start(bench.client, again).close());
+  });
+
+  it("is free for another after a start that was refused for something else", async () => {
+    const cacheFile = join(tmpdir(), "none", "web.cache");
+    expect(() => start(bench.client, { cacheFile, checkEveryMs: 1 })).toThrow("checkEveryMs");
+    await bench.clock.settle();
+    await bench.run(start(bench.client, { cacheFile }).close());
   });
 
   it("may be missing: it is waited for etcd, and nothing is told", async () => {

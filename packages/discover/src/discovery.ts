@@ -18,8 +18,8 @@ import {
   waitFor,
 } from "@sd/core";
 import { Cache, type Restoring } from "./cache.js";
-import { type Change, ChangeQueue, type Keyed } from "./change.js";
-import { type Holds, InstanceStore, type ReadEntry } from "./instance-store.js";
+import { type Change, ChangeQueue } from "./change.js";
+import { type Holds, InstanceStore, type ReadEntry, type Written } from "./instance-store.js";
 import { MassLoss } from "./mass-loss.js";
 import {
   type CacheChoice,
@@ -74,7 +74,7 @@ export interface Subject<T> {
  * - Reads are local and synchronous.
  * - It ends only by `close()`.
  */
-export class Discovery<T extends Keyed> implements AsyncDisposable {
+export class Discovery<T extends Written> implements AsyncDisposable {
   readonly prefix: string;
   readonly #client: EtcdClient;
   readonly #store: InstanceStore<T>;
@@ -123,10 +123,10 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
       maxKeys: maxKeys ?? defaultLimits.maxKeys,
       maxBytes: maxBytes ?? defaultLimits.maxBytes,
     };
-    this.#cache = cache && this.#cacheIn(cache, limits);
     const range = prefixRange(Buffer.from(prefix));
     this.#attachment = client.attach(this);
     try {
+      this.#cache = cache && this.#cacheIn(cache, limits);
       this.#reflector = new Reflector(client, {
         range,
         store: this.#cache?.store ?? this.#store,
@@ -134,6 +134,7 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
         ...limits,
       });
     } catch (error) {
+      void this.#cache?.close();
       this.#attachment[Symbol.dispose]();
       throw error;
     }
@@ -349,9 +350,9 @@ export class Discovery<T extends Keyed> implements AsyncDisposable {
     };
   }
 
-  #cacheIn({ storage, maxAgeMs }: CacheChoice, limits: Limits): Cache {
+  #cacheIn({ storage, path, maxAgeMs }: CacheChoice, limits: Limits): Cache {
     return new Cache(this.#store, {
-      ...{ storage, maxAgeMs, limits, prefix: this.prefix, clock: this.#client.clock },
+      ...{ storage, path, maxAgeMs, limits, prefix: this.prefix, clock: this.#client.clock },
       isSettled: () => !this.#store.isRetaining,
       clusterId: () => this.#reflector.clusterId,
     });

@@ -10,6 +10,7 @@ interface Item {
   readonly key: string;
   readonly value: string;
   readonly modRevision: number;
+  readonly leaseId: bigint;
 }
 
 let calls: { readonly changes: readonly Change<Item>[]; readonly position: Position }[];
@@ -17,10 +18,10 @@ let store: InstanceStore<Item>;
 beforeEach(() => {
   calls = [];
   store = new InstanceStore<Item>(
-    ({ key, value, modRevision }) => {
+    ({ key, value, modRevision, lease }) => {
       const text = Buffer.from(value).toString();
       if (text === "bad") throw new Error("bad value");
-      return { key: Buffer.from(key).toString(), value: text, modRevision };
+      return { key: Buffer.from(key).toString(), value: text, modRevision, leaseId: lease };
     },
     (changes, position) => calls.push({ changes, position }),
   );
@@ -52,7 +53,7 @@ describe("InstanceStore", () => {
 
   it("makes no changes of the first list where nobody hears them, and of all others", () => {
     const unheard = new InstanceStore<Item>(
-      ({ key, modRevision }) => ({ key: Buffer.from(key).toString(), value: "", modRevision }),
+      ({ key, modRevision }) => ({ key: Buffer.from(key).toString(), value: "", modRevision, leaseId: 0n }),
       (changes, position) => calls.push({ changes, position }),
       { isHeard: () => false },
     );
@@ -71,7 +72,7 @@ describe("InstanceStore", () => {
     expect(last()).toEqual(["~/b", "+/d", "-/a"]);
     expect(calls.at(-1)?.changes.at(-1)).toEqual({
       type: "removed",
-      instance: { key: "/a", value: "1", modRevision: 2 },
+      instance: { key: "/a", value: "1", modRevision: 2, leaseId: 0n },
       revision: 9,
     });
   });
@@ -106,8 +107,24 @@ describe("InstanceStore", () => {
   it("reads everything anew in another epoch, where revisions may be equal by chance", () => {
     store.replace([kv("/a", "1", 2)], at(5));
     store.replace([kv("/a", "2", 2)], at(2, 2));
-    expect(store.entries()).toEqual([{ key: "/a", value: "2", modRevision: 2 }]);
+    expect(store.entries()).toEqual([{ key: "/a", value: "2", modRevision: 2, leaseId: 0n }]);
     expect(last()).toEqual(["~/a"]);
+  });
+
+  it("tells what it holds, be it readable or not, from another write of the same revision by its lease", () => {
+    store.replace([kv("/a", "1", 2), kv("/b", "bad", 3)], at(5));
+    expect([kv("/a", "1", 2), kv("/b", "bad", 3)].map((each) => store.isHeld(each))).toEqual([true, true]);
+    const others = [
+      { ...kv("/a", "1", 2), lease: 8n },
+      { ...kv("/b", "bad", 3), lease: 8n },
+      kv("/a", "1", 3),
+    ];
+    expect([...others, kv("/c", "1", 2)].map((each) => store.isHeld(each))).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ]);
   });
 
   it("neither reads nor reports again what it has left out before, unless it changed (D13)", () => {
@@ -123,7 +140,7 @@ describe("InstanceStore", () => {
 
   it("retains what is missing in a new epoch, through the drafts of later lists, until it is let go", () => {
     const retaining = new InstanceStore<Item>(
-      ({ key, modRevision }) => ({ key: Buffer.from(key).toString(), value: "", modRevision }),
+      ({ key, modRevision }) => ({ key: Buffer.from(key).toString(), value: "", modRevision, leaseId: 0n }),
       (changes, position) => calls.push({ changes, position }),
       { retains: true },
     );
@@ -175,7 +192,7 @@ describe("InstanceStore", () => {
     const telling = new InstanceStore<Item>(
       ({ key, value, modRevision }) => {
         if (value.length === 0) throw new Error("empty");
-        return { key: Buffer.from(key).toString(), value: "", modRevision };
+        return { key: Buffer.from(key).toString(), value: "", modRevision, leaseId: 0n };
       },
       (changes) => order.push(changes.map(shortChange).join()),
     );

@@ -10,6 +10,12 @@ import {
 import type { Change, Keyed } from "./change.js";
 import { keyId, printableKey, type Rejection } from "./rejection.js";
 
+/** An entry, and what its last write is told by. */
+export interface Written extends Keyed {
+  /** 0n: the key has no lease. */
+  readonly leaseId: bigint;
+}
+
 /** Makes an entry from what etcd holds; `key` is its key as text. @throws if the value or the key cannot be read. */
 export type ReadEntry<T> = (kv: KeyValue, key: string | undefined) => T;
 
@@ -26,7 +32,7 @@ export interface InstanceStoreOptions {
 }
 
 /** All keys of a prefix: those that can be read, those that cannot, and which of these are not told yet. */
-class Content<T extends Keyed> {
+class Content<T extends Written> {
   readonly held = new Map<string, T>();
   /** Of those that are held, which etcd does not hold: they are of the epoch before, or went with too many. */
   readonly retained = new Set<string>();
@@ -37,10 +43,14 @@ class Content<T extends Keyed> {
     return this.held.has(id) || this.rejected.has(id);
   }
 
-  /** Of what etcd holds. */
-  revisionOf(id: string): number | undefined {
+  /** What etcd holds. */
+  get(id: string): T | Rejection | undefined {
     if (this.retained.size > 0 && this.retained.has(id)) return undefined;
-    return (this.held.get(id) ?? this.rejected.get(id))?.modRevision;
+    return this.held.get(id) ?? this.rejected.get(id);
+  }
+
+  revisionOf(id: string): number | undefined {
+    return this.get(id)?.modRevision;
   }
 }
 
@@ -51,7 +61,7 @@ class Content<T extends Keyed> {
  * bytes, also those that are not UTF-8. What a message left out is reported after its changes were told, so
  * that who hears of it never sees half of a transaction.
  */
-export class InstanceStore<T extends Keyed> implements Store {
+export class InstanceStore<T extends Written> implements Store {
   readonly #read: ReadEntry<T>;
   readonly #onChanges: (changes: readonly Change<T>[], position: Position) => void;
   readonly #retains: boolean;
@@ -93,6 +103,11 @@ export class InstanceStore<T extends Keyed> implements Store {
 
   revisionOf(key: Uint8Array): number | undefined {
     return this.#content.revisionOf(keyId(key));
+  }
+
+  isHeld({ key, modRevision, lease }: KeyValue): boolean {
+    const known = this.#content.get(keyId(key));
+    return known?.modRevision === modRevision && known.leaseId === lease;
   }
 
   /** A new array of all entries. */
@@ -222,7 +237,8 @@ export class InstanceStore<T extends Keyed> implements Store {
       // Nearly every key is ASCII, and then its id is its text: one string less to keep for each entry.
       return this.#read(kv, ascii.test(id) ? id : decodeUtf8(kv.key));
     } catch (error) {
-      const rejection = { key: printableKey(kv.key), modRevision: kv.modRevision, error };
+      const { modRevision, lease: leaseId } = kv;
+      const rejection = { key: printableKey(kv.key), modRevision, leaseId, error };
       rejected.set(id, rejection);
       unreported.push(rejection);
       return undefined;
@@ -233,14 +249,14 @@ export class InstanceStore<T extends Keyed> implements Store {
 const ascii = /^[ -~]*$/;
 
 /** What has not changed is kept as it is, and told of no more. */
-function carryOver<T extends Keyed>(id: string, { held, rejected }: Content<T>, next: Content<T>): void {
+function carryOver<T extends Written>(id: string, { held, rejected }: Content<T>, next: Content<T>): void {
   const entry = held.get(id);
   if (entry !== undefined) next.held.set(id, entry);
   else next.rejected.set(id, rejected.get(id) as Rejection);
 }
 
 /** Keeps in `next` what has been retained and is still missing, and in a new epoch `all` that is missing. */
-function retain<T extends Keyed>({ held, retained }: Content<T>, next: Content<T>, all: boolean): void {
+function retain<T extends Written>({ held, retained }: Content<T>, next: Content<T>, all: boolean): void {
   for (const id of all ? held.keys() : retained) {
     if (next.has(id)) continue;
     next.held.set(id, held.get(id) as T);
@@ -255,7 +271,11 @@ function deletesOf(events: readonly WatchEvent[]): string[] {
 }
 
 /** What leads from one content to another, of `revision`. */
-function difference<T extends Keyed>({ held }: Content<T>, next: Content<T>, revision: number): Change<T>[] {
+function difference<T extends Written>(
+  { held }: Content<T>,
+  next: Content<T>,
+  revision: number,
+): Change<T>[] {
   // The first list: nothing has to be looked up.
   if (held.size === 0) return Array.from(next.held.values(), (instance) => putChange(instance, undefined));
   const changes: Change<T>[] = [];

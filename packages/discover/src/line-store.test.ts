@@ -33,6 +33,7 @@ describe("LineStore", () => {
     expect([keys(), store.revision, changes]).toEqual([["/b", "/c"], 5, 2]);
     store.bookmark({ revision: 9, epoch: 1 });
     expect([keys(), store.revision, changes]).toEqual([["/b", "/c"], 9, 2]);
+    expect([store.isHeld(kv("/c", 5)), store.isHeld({ ...kv("/c", 5), lease: 1n })]).toEqual([true, false]);
     expect([store.revisionOf(Buffer.from("/c")), store.revisionOf(Buffer.from("/a"))]).toEqual([
       5,
       undefined,

@@ -2,8 +2,8 @@ import type { Draft, KeyValue, Position, Store, WatchEvent } from "@sd/core";
 import { lineOf } from "./cache-lines.js";
 import { keyId } from "./rejection.js";
 
-/** A store that takes lists in parts. */
-export type DraftingStore = Store & Required<Pick<Store, "draft">>;
+/** A store that takes lists in parts, and tells one write from another. */
+export type DraftingStore = Required<Store>;
 
 /**
  * Passes everything on to a store, and keeps what etcd holds as lines of a cache file: about as large as keys and
@@ -37,6 +37,10 @@ export class LineStore implements DraftingStore {
 
   revisionOf(key: Uint8Array): number | undefined {
     return this.#store.revisionOf(key);
+  }
+
+  isHeld(kv: KeyValue): boolean {
+    return this.#store.isHeld(kv);
   }
 
   draft(position: Position): Draft {

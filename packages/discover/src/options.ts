@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { invalidArgument, requireMethods, requireOptions, requireSignal } from "@sd/core";
 import { type CacheStorage, cacheFileAt } from "./cache-file.js";
 import type { MassLossOptions } from "./mass-loss.js";
@@ -23,9 +24,9 @@ export interface DiscoveryOptions {
   /** The most bytes of keys and values, likewise. Default 256 MiB. */
   readonly maxBytes?: number | undefined;
   /**
-   * The path of a file that keeps what is known, for a start without etcd: written within 5 s of a change and by
-   * `close()`, but not while instances are `retained`, and read when etcd does not answer. What it holds is shown as
-   * `stale` until etcd is heard. One file for each discovery, in a directory that exists and where nobody else may
+   * The path of a file that keeps what is known, for a start without etcd: written within 5 s of a change, or later,
+   * so that no more than 1 % of the time goes into it, and by `close()`, but not while instances are `retained`, and read when etcd does not answer. What it holds is shown as
+   * `stale` until etcd is heard. One file for each discovery, which is refused else within a process, in a directory that exists and where nobody else may
    * write: who writes it decides where you connect. Default: none.
    */
   readonly cacheFile?: string | CacheStorage | undefined;
@@ -58,6 +59,8 @@ const CACHE_MAX_AGE_MS = 86_400_000;
 /** What the options say of a cache file. */
 export interface CacheChoice {
   readonly storage: CacheStorage;
+  /** See `CacheOptions`. */
+  readonly path: string | undefined;
   readonly afterMs: number;
   readonly maxAgeMs: number;
 }
@@ -77,10 +80,10 @@ export function checkCache({
   if (cacheFile === undefined) return undefined;
   if (typeof cacheFile !== "string") {
     requireMethods("cacheFile", cacheFile, ["now", "read", "write"], "a path");
-    return { storage: cacheFile, afterMs, maxAgeMs };
+    return { storage: cacheFile, path: undefined, afterMs, maxAgeMs };
   }
   if (cacheFile === "" || cacheFile.includes("\0")) throw invalidArgument("cacheFile", "a path", cacheFile);
-  return { storage: cacheFileAt(cacheFile), afterMs, maxAgeMs };
+  return { storage: cacheFileAt(cacheFile), path: resolve(cacheFile), afterMs, maxAgeMs };
 }
 
 /** @throws SdError `SD_INVALID_ARGUMENT` for what cannot be a time, or a signal. */

@@ -1,5 +1,7 @@
 import {
+  checkRecord,
   DEFAULT_WEIGHT,
+  defaultFormat,
   type Format,
   type Instance,
   invalidArgument,
@@ -24,6 +26,9 @@ export interface Entry extends Keyed {
 
 /** Reads the instances of one service. */
 export function instanceReader(format: Format): ReadEntry<Instance> {
+  // Whatever another's gives is held to what may be written; ours has checked it.
+  const read: Format["read"] =
+    format === defaultFormat ? (value) => format.read(value) : (value) => checkRecord(format.read(value));
   // Of 100,000 instances, each would else hold a string of its own.
   let service = "";
   return (kv, key) => {
@@ -32,7 +37,7 @@ export function instanceReader(format: Format): ReadEntry<Instance> {
       throw invalidArgument("the key", "/<service>/<id>, percent-encoded", key ?? kv.key);
     }
     if (name.service !== service) service = name.service;
-    const { address, weight = DEFAULT_WEIGHT, version, zone, metadata = noMetadata } = format.read(kv.value);
+    const { address, weight = DEFAULT_WEIGHT, version, zone, metadata = noMetadata } = read(kv.value);
     const { host, port } = parseAddress(address);
     // Written out, not spread together: so V8 gives all of them one shape, without a table of their own.
     return Object.freeze({

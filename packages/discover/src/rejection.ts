@@ -5,6 +5,7 @@ export interface Rejection {
   /** See `printableKey()`. */
   readonly key: string;
   readonly modRevision: number;
+  readonly leaseId: bigint;
   readonly error: unknown;
 }
 

@@ -1,4 +1,4 @@
-import type { Clock } from "@sd/core";
+import { type Clock, sleep } from "@sd/core";
 import type { CacheStorage } from "../src/cache-file.js";
 
 /** 2026-01-01, where the clocks of tests begin. */
@@ -11,6 +11,8 @@ export class MemoryFile implements CacheStorage {
   writes = 0;
   /** What every write throws. */
   error: Error | undefined;
+  /** How long every write takes. */
+  writeMs = 0;
   /** Nothing is answered any more. */
   isHung = false;
   /** What every read waits for. */
@@ -38,6 +40,7 @@ export class MemoryFile implements CacheStorage {
   async write(chunks: Iterable<Uint8Array>): Promise<void> {
     this.writes += 1;
     if (this.isHung) return new Promise(() => {});
+    if (this.writeMs > 0) await sleep(this.#clock, this.writeMs);
     if (this.error) throw this.error;
     this.bytes = Buffer.concat([...chunks]);
   }

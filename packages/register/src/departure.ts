@@ -48,7 +48,7 @@ export async function depart(options: DepartureOptions): Promise<void> {
         return;
       }
       onGone({ confirmed: false, cause: notFenced() });
-      await untilBack(options, { revision: storeRevision, held: current?.modRevision });
+      await untilBack(options, { revision: storeRevision, held: current });
     } catch (error) {
       if (signal.aborted) return;
       onFailed(error);

@@ -1,9 +1,16 @@
 import type { KeyValue, Position } from "@sd/core";
 
-/** What a key held at a revision: since `held`, or nothing if that is `undefined`. */
+/** What tells one write of a key from another, also of another history of etcd. */
+export type Write = Pick<KeyValue, "modRevision" | "lease">;
+
+/** What a key held at a revision, or nothing if that is `undefined`. */
 export interface Known {
   readonly revision: number;
-  readonly held: number | undefined;
+  readonly held: Write | undefined;
+}
+
+export function isSameWrite(one: Write | undefined, other: Write): boolean {
+  return one?.modRevision === other.modRevision && one.lease === other.lease;
 }
 
 /**

@@ -67,7 +67,7 @@ export class Holding<Update> {
     const { group, key, lease, owned } = this.#options;
     const guard = group.watch(
       key,
-      { revision: owned.storeRevision, held: owned.revision },
+      { revision: owned.storeRevision, held: { modRevision: owned.revision, lease: lease.id } },
       (current, position) => {
         this.#seen = { current, ...position };
         if (!this.#isWriting) this.#judge();

@@ -1,4 +1,4 @@
-import { type EtcdClient, failureOf, Reflector } from "@sd/core";
+import { type EtcdClient, failureOf, Reflector, SdError } from "@sd/core";
 import type { Guard, Known, OnChange } from "./guard.js";
 import { textOf } from "./key-text.js";
 import { RangeGuard } from "./range-guard.js";
@@ -7,6 +7,8 @@ import { CHECK_EVERY_MS, watchKey } from "./watch-key.js";
 
 /** So many of our keys in one folder are watched together. */
 const MIN_TOGETHER = 16;
+/** Unless there are so many keys in the range, for each of ours. */
+const MOST_EACH = 100;
 
 /**
  * Watches over the keys of a group.
@@ -14,7 +16,8 @@ const MIN_TOGETHER = 16;
  * A key alone is watched alone. Of many keys in one folder (what is before the last `/`) the range from the
  * first to the last is watched: one watch, and one comparison with etcd now and then, instead of one each.
  * The price: the range is listed once, others' keys in it are listed and followed as well, and their
- * revisions are held. Where that range may not be read, each key is watched alone.
+ * revisions are held. Where that range may not be read, or holds more than 100 keys for each of ours, each key
+ * is watched alone.
  */
 export class KeyGuards {
   readonly #client: EtcdClient;
@@ -59,16 +62,17 @@ export class KeyGuards {
   #reflect(store: RangeGuard): Reflector {
     const reflector = new Reflector(this.#client, {
       ...{ range: store.range, store, checkEveryMs: CHECK_EVERY_MS },
-      // Of others' keys only the revisions stay, and to see nothing at all would be worse.
-      ...{ maxKeys: Number.MAX_SAFE_INTEGER, maxBytes: Number.MAX_SAFE_INTEGER },
+      // Of others' keys only the revisions stay.
+      ...{ maxKeys: MOST_EACH * store.ownKeys, maxBytes: Number.MAX_SAFE_INTEGER },
     });
     reflector.subscribe((state) => {
-      if ("error" in state && failureOf(state.error) === "permission") this.#part(store);
+      const error = "error" in state ? state.error : undefined;
+      if (failureOf(error) === "permission" || SdError.is(error, "SD_LIMIT_EXCEEDED")) this.#part(store);
     });
     return reflector;
   }
 
-  /** The rights are on the single keys: nobody would tell of them. */
+  /** The rights are on the single keys, or it would tell of too many: nobody would tell of ours. */
   #part(range: RangeGuard): void {
     for (const [folder, each] of this.#ranges) if (each === range) this.#ranges.delete(folder);
     for (const guard of this.#shared.get(range) ?? []) guard.leave(this.#client);

@@ -88,8 +88,8 @@ export function checkSettings<Update>(
   const { minTtlSeconds = 5, ttlSeconds = 15, onConflict = "yield", closeTimeoutMs = 3_000 } = options;
   const bytes = toBytes("key", key);
   if (bytes.length === 0) throw invalidArgument("key", "at least one byte long", key);
-  if (!Number.isInteger(minTtlSeconds) || minTtlSeconds < 1) {
-    throw invalidArgument("minTtlSeconds", "a whole number of at least 1", minTtlSeconds);
+  if (!Number.isInteger(minTtlSeconds) || minTtlSeconds < 1 || minTtlSeconds > MAX_TTL_SECONDS) {
+    throw invalidArgument("minTtlSeconds", `a whole number from 1 to ${MAX_TTL_SECONDS}`, minTtlSeconds);
   }
   if (!Number.isInteger(ttlSeconds) || ttlSeconds < minTtlSeconds || ttlSeconds > MAX_TTL_SECONDS) {
     const hint = minTtlSeconds === 5 ? " (minTtlSeconds lowers the least)" : "";

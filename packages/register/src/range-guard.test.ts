@@ -65,8 +65,18 @@ describe("RangeGuard", () => {
     expect(guard.apply([deleted("/a/4", 10)]), "not there").toBe(false);
   });
 
+  it("tells our keys from another's of the same revision by the lease, and others' by the revision", () => {
+    guard.replace([kv("/a/2", 5), kv("/a/3", 6)], { revision: 9, epoch: 1 });
+    expect([
+      guard.isHeld(kv("/a/3", 6)),
+      guard.isHeld(kv("/a/3", 7)),
+      guard.isHeld(kv("/a/3", 6, 8n)),
+    ]).toEqual([true, false, false]);
+    expect([guard.isHeld(kv("/a/2", 5, 8n)), guard.isHeld(kv("/a/4", 5))]).toEqual([true, false]);
+  });
+
   it("is ahead of what is known if it has seen more: after etcd was wiped, for ever and again", () => {
-    const known = { revision: 5, held: 5 };
+    const known = { revision: 5, held: { modRevision: 5, lease: 7n } };
     expect(guard.isAhead(key("/a/3"), known), "not listed yet").toBe(false);
     guard.replace([kv("/a/3", 5)], { revision: 300, epoch: 1 });
     expect(guard.isAhead(key("/a/3"), known), "the same").toBe(false);

@@ -1,5 +1,5 @@
 import type { Draft, KeyRange, KeyValue, Position, Store, WatchEvent } from "@sd/core";
-import type { Guard, Known, OnChange } from "./guard.js";
+import { type Guard, isSameWrite, type Known, type OnChange } from "./guard.js";
 import { textOf } from "./key-text.js";
 
 /** What one of our keys holds since a revision. */
@@ -39,7 +39,11 @@ export class RangeGuard implements Store {
    */
   isAhead(key: Uint8Array, { revision, held }: Known): boolean {
     const standing = this.#standings.get(textOf(key));
-    return standing !== undefined && standing.revision > revision && standing.current?.modRevision !== held;
+    return (
+      standing !== undefined &&
+      standing.revision > revision &&
+      standing.current?.modRevision !== held?.modRevision
+    );
   }
 
   watch(key: Uint8Array, onChange: OnChange): Guard {
@@ -57,12 +61,24 @@ export class RangeGuard implements Store {
     };
   }
 
+  get ownKeys(): number {
+    return this.#keys.size;
+  }
+
   get size(): number {
     return this.#revisions.size;
   }
 
   revisionOf(key: Uint8Array): number | undefined {
     return this.#revisions.get(textOf(key));
+  }
+
+  /** Of others' keys the revision decides. */
+  isHeld(kv: KeyValue): boolean {
+    const text = textOf(kv.key);
+    if (this.#revisions.get(text) !== kv.modRevision) return false;
+    const current = this.#standings.get(text)?.current;
+    return current === undefined || isSameWrite(current, kv);
   }
 
   draft({ revision, epoch }: Position): Draft {

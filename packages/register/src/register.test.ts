@@ -136,6 +136,7 @@ describe("register(): arguments", () => {
     ["fraction", { ttlSeconds: 5.5 }, ["ttlSeconds", "whole", "5.5"]],
     ["NaN", { ttlSeconds: Number.NaN }, ["ttlSeconds", "NaN"]],
     ["minTtlSeconds", { minTtlSeconds: 0 }, ["minTtlSeconds", "got 0"]],
+    ["minTtlSeconds", { minTtlSeconds: 86_401 }, ["minTtlSeconds must be", "86400", "got 86401"]],
     ["onConflict", { onConflict: "steal" }, ["onConflict", "yield", '"steal"']],
     ["closeTimeoutMs", { closeTimeoutMs: 0 }, ["closeTimeoutMs", "got 0"]],
     ["endless close", { closeTimeoutMs: 60_001 }, ["closeTimeoutMs", "60000", "60001"]],

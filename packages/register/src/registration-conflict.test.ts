@@ -4,6 +4,7 @@ import { recordStates } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Harness } from "../test/harness.js";
 import { register, registerKey, startKeyRegistration, startRegistration } from "./register.js";
+import type { RegistrationState } from "./registration-state.js";
 
 let bench: Harness;
 beforeEach(() => {
@@ -64,6 +65,25 @@ describe("Registration: a key that is another's", () => {
     await bench.clock.settle();
     expect(registration.state).toMatchObject({ status: "conflict", owner: { leaseId: 0n, modRevision: 3 } });
     expect(bench.history(KEY)).toEqual(["other:1", "other:2"]);
+  });
+
+  it("is the rival's of now, after etcd was wiped and another has the key at the same revision", async () => {
+    await occupy("other:1");
+    const registration = startRegistration(bench.client, web);
+    await bench.clock.settle();
+    const { owner } = registration.state as Extract<RegistrationState, { status: "conflict" }>;
+    bench.memory.cut();
+    bench.memory.wipe();
+    const rival = 0x8888n as LeaseId;
+    await bench.memory.transport().grant({ id: rival, ttlSeconds: 3_600 });
+    bench.memory.put(KEY, "other:2", { lease: rival });
+    expect(bench.memory.get(KEY)?.modRevision).toBe(owner.modRevision);
+    for (let i = 0; i < 20; i += 1) bench.memory.put("/junk", `${i}`);
+    await bench.clock.advance(2 * MINUTES);
+    expect(registration.state).toMatchObject({
+      status: "conflict",
+      owner: { modRevision: owner.modRevision, leaseId: rival },
+    });
   });
 
   it("is entered when it is free after an outage in which nobody could hear of it", async () => {

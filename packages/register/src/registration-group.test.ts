@@ -190,6 +190,36 @@ describe("a group of registrations", () => {
     expect(group.registrations[4]?.state).toMatchObject({ status: "conflict" });
   });
 
+  it.each([
+    ["before", 0],
+    ["as they come", 60_000],
+  ])(
+    "watches each key alone where others have 100 times as many between them (%s) (R8)",
+    async (_when, laterMs) => {
+      const { memory, clock } = bench;
+      const fill = (): void => {
+        for (let index = 0; index < 2_000; index += 1) memory.put(`/web/node-0003-${index}`, "x");
+      };
+      if (laterMs === 0) fill();
+      const group = await bench.run(registerAll(bench.client, { instances: instances(20) }));
+      await clock.advance(laterMs);
+      if (laterMs > 0) fill();
+      await clock.advance(10_000);
+      const watched = memory
+        .callsOf("watchRequest")
+        .flatMap(({ request }) =>
+          request.type === "create" && !request.rangeEnd ? [`${Buffer.from(request.key)}`] : [],
+        );
+      // Who waits for a sign of life asks by one more watch of the first key.
+      expect(new Set(watched).size).toBe(20);
+      memory.delete(keyOf(3));
+      memory.put(keyOf(4), "other:1");
+      await clock.advance(1_500);
+      expectTrue({ registrations: group.registrations.filter((_, index) => index !== 4) });
+      expect(group.registrations[4]?.state).toMatchObject({ status: "conflict" });
+    },
+  );
+
   it("gives way to whoever takes a key, and returns when it is free (R7)", async () => {
     const group = await begin();
     bench.memory.put(keyOf(3), "successor:1");

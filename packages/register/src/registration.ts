@@ -308,7 +308,8 @@ export class Registration<Update> implements AsyncDisposable {
     const { signal } = this.#abort;
     if (signal.aborted) return;
     const free = deferred<void>();
-    const known = { revision, held: current.modRevision };
+    const { modRevision, lease } = current;
+    const known = { revision, held: { modRevision, lease } };
     const guard = this.#group.watch(this.#settings.key, known, (now, { revision: since, epoch }) => {
       // As it was before: the list of a group may have been begun then.
       if (epoch === 1 && since <= revision) return;

@@ -14,6 +14,8 @@ export class SharedGuard implements Guard {
   readonly #guarded: Guarded;
   readonly #onClosed: () => void;
   #known: Known;
+  /** Of what is known, as it was told. */
+  #epoch = 1;
   #guard: Guard;
 
   constructor(range: RangeGuard, guarded: Guarded, onClosed: () => void) {
@@ -25,16 +27,20 @@ export class SharedGuard implements Guard {
       const { revision, epoch } = position;
       // A list may have been begun before.
       const isNews = epoch > 1 || revision >= this.#known.revision;
-      if (isNews) this.#known = { revision, held: current?.modRevision };
+      if (isNews) this.#known = { revision, held: current };
+      this.#epoch = epoch;
       onChange(current, position);
     });
   }
 
-  /** Goes on by itself, from what it knows. */
+  /** Goes on by itself, from what it knows, and from the epoch of that. */
   leave(client: EtcdClient): void {
     const { key, onChange } = this.#guarded;
+    const before = this.#epoch - 1;
     void this.#guard.close();
-    this.#guard = watchKey(client, key, this.#known, onChange);
+    this.#guard = watchKey(client, key, this.#known, (current, { revision, epoch }) =>
+      onChange(current, { revision, epoch: before + epoch }),
+    );
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
 import { type EtcdClient, type KeyValue, type Position, Reflector, type Store } from "@sd/core";
-import type { Known, OnChange } from "./guard.js";
+import { isSameWrite, type Known, type OnChange } from "./guard.js";
 
 /** A registration hears of its key by the watch; what etcd may lose is rare, and there may be 10,000. */
 export const CHECK_EVERY_MS = 600_000;
@@ -17,7 +17,7 @@ export function watchKey(
 ): Reflector {
   let held = first;
   const show = (current: KeyValue | undefined, revision: number, { epoch }: Position): void => {
-    held = current?.modRevision;
+    held = current && { modRevision: current.modRevision, lease: current.lease };
     // What etcd sent is a view of its whole message, and is kept here for as long as the registration lives.
     onChange(current && { ...current, key, value: Uint8Array.from(current.value) }, { revision, epoch });
   };
@@ -25,7 +25,8 @@ export function watchKey(
     get size() {
       return held === undefined ? 0 : 1;
     },
-    revisionOf: () => held,
+    revisionOf: () => held?.modRevision,
+    isHeld: (kv) => isSameWrite(held, kv),
     replace: ([current], position) => show(current, current?.modRevision ?? position.revision, position),
     apply(events, position) {
       const last = events.at(-1);

@@ -1,5 +1,5 @@
 import { ManualClock } from "@sd/testing";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { liveTimers, settled } from "../../test/observe.js";
 import { holdProcess, sleep, systemClock } from "./clock.js";
 
@@ -34,10 +34,26 @@ describe("sleep", () => {
 });
 
 describe("systemClock", () => {
+  afterEach(() => void vi.useRealTimers());
+
   it("never holds the process", () => {
     const before = liveTimers();
     using _timer = systemClock.setTimer(2 ** 40, () => {});
     expect(liveTimers()).toBe(before);
+  });
+
+  it("fires after months, once and not before, though Node's timers end after 24.8 days", () => {
+    vi.useFakeTimers();
+    const fire = vi.fn();
+    const day = 86_400_000;
+    using _fired = systemClock.setTimer(60 * day, fire);
+    const disposed = systemClock.setTimer(60 * day, fire);
+    vi.advanceTimersByTime(59 * day);
+    expect(fire).not.toHaveBeenCalled();
+    disposed[Symbol.dispose]();
+    vi.advanceTimersByTime(day);
+    expect(fire).toHaveBeenCalledTimes(1);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it("never decreases", () => {

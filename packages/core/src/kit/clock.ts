@@ -10,7 +10,7 @@ export interface Clock {
   /** Milliseconds since an arbitrary start; never decreases. */
   now(): number;
   /**
-   * Calls `fire` once, at least `delayMs` from now, unless disposed before.
+   * Calls `fire` once, at least `delayMs` from now, however long that is, unless disposed before.
    * A pending timer does not keep the process alive.
    */
   setTimer(delayMs: number, fire: () => void): Timer;
@@ -24,15 +24,22 @@ export function calendarMs(): number {
   return Date.now();
 }
 
-/** Above this, Node fires at once instead of late. */
+/** 24.8 days. Above this, Node fires at once instead of late. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** The machine's monotonic clock. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   setTimer(delayMs, fire) {
-    const handle = setTimeout(fire, Math.min(Math.max(0, delayMs), MAX_TIMER_MS));
-    handle.unref();
+    let handle: NodeJS.Timeout;
+    const wait = (leftMs: number): void => {
+      handle =
+        leftMs > MAX_TIMER_MS
+          ? setTimeout(wait, MAX_TIMER_MS, leftMs - MAX_TIMER_MS)
+          : setTimeout(fire, Math.max(0, leftMs));
+      handle.unref();
+    };
+    wait(delayMs);
     return { [Symbol.dispose]: () => clearTimeout(handle) };
   },
 };

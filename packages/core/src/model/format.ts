@@ -6,7 +6,11 @@ import { recall } from "./recall.js";
 /** How an instance is written into a value of etcd, and read back. */
 export interface Format {
   write(record: InstanceRecord): Uint8Array;
-  /** @throws SdError `SD_INVALID_ARGUMENT` for a value that is not of this format. */
+  /**
+   * What it gives is checked as `checkRecord()` does.
+   *
+   * @throws SdError `SD_INVALID_ARGUMENT` for a value that is not of this format.
+   */
   read(value: Uint8Array): InstanceRecord;
 }
 

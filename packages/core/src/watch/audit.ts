@@ -15,7 +15,7 @@ export interface AuditOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly range: KeyRange;
-  readonly store: Pick<Store, "size" | "revisionOf">;
+  readonly store: Pick<Store, "size" | "revisionOf" | "isHeld">;
   /** Where the store stands now. */
   readonly history: () => History;
   /** See `periodMs()`. */

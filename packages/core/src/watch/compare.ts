@@ -3,6 +3,7 @@ import type { EtcdTransport } from "../etcd/transport.js";
 import type { RangeRequest, RangeResponse } from "../etcd/types.js";
 import { type Anchor, type History, type HistoryBreak, isAnchor, isSameCluster } from "./history.js";
 import type { KeyRange } from "./key-range.js";
+import { keyAfter } from "./list.js";
 import type { StoreView } from "./store-view.js";
 
 /** What a comparison of a store with etcd has found; the store has to be listed again. */
@@ -26,12 +27,13 @@ const PAGE_KEYS = 5_000;
 const LEAST_PAGE_KEYS = 100;
 
 /**
- * Compares every key of the range and its modification revision, in pages.
+ * Compares every key of the range, its modification revision and its lease, in pages.
  *
  * At "seen" the comparison is exact: etcd is read at the view's own revision. At "now" a difference may also
  * be a change that is still on its way.
  *
- * @throws as the transport does; SdError `SD_COMPACTED` if that revision is compacted.
+ * @throws as the transport does; SdError `SD_COMPACTED` if that revision is compacted, `SD_INVARIANT` as
+ *   `keyAfter()`.
  */
 export async function compareAll(
   { transport, range, history, view, signal }: Comparison,
@@ -53,15 +55,14 @@ export async function compareAll(
     }
     const sign = breakIn(history, page);
     if (sign) return sign;
-    for (const { key, modRevision } of page.kvs) {
-      if (view.revisionOf(key) === modRevision) continue;
-      return modRevision <= view.revision ? "another-past" : "lost-change";
+    for (const kv of page.kvs) {
+      if (!view.isHeld(kv)) return kv.modRevision <= view.revision ? "another-past" : "lost-change";
     }
     keys += page.kvs.length;
-    const last = page.kvs.at(-1);
-    if (!page.more || !last) return keys === view.size ? undefined : "lost-change";
+    const following = keyAfter(page, page.kvs.at(-1), key);
+    if (!following) return keys === view.size ? undefined : "lost-change";
     revision ??= page.header.revision;
-    key = Buffer.concat([last.key, Uint8Array.of(0)]);
+    key = following;
   }
 }
 

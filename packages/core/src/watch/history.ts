@@ -47,15 +47,18 @@ export function clusterOf(history: History | undefined, header: Header): bigint 
 export function findBreak(
   history: History,
   { kvs, header }: Slice,
-  store: Pick<Store, "revisionOf">,
+  store: Pick<Store, "revisionOf" | "isHeld">,
 ): HistoryBreak | undefined {
   const { revision } = history.position;
   if (!isSameCluster(history, header)) return "another-cluster";
   if (header.revision < revision) return "lower-revision";
-  const isOther = kvs.some(
-    ({ key, modRevision }) => modRevision <= revision && store.revisionOf(key) !== modRevision,
-  );
+  const isOther = kvs.some((kv) => kv.modRevision <= revision && !isHeld(store, kv));
   return isOther ? "another-past" : undefined;
+}
+
+/** Whether `kv` is what the store holds for its key, as far as the store can tell. */
+export function isHeld(store: Pick<Store, "revisionOf" | "isHeld">, kv: KeyValue): boolean {
+  return store.isHeld ? store.isHeld(kv) : store.revisionOf(kv.key) === kv.modRevision;
 }
 
 export function anchorOf({ key, modRevision, lease }: KeyValue): Anchor {

@@ -9,8 +9,8 @@ import { defaultLimits } from "./limits.js";
 import type { Slice } from "./list.js";
 import type { Draft, Position, Store } from "./store.js";
 
-const kv = (key: string, modRevision: number): KeyValue => ({
-  ...{ key: bytes(key), value: bytes("12345"), createRevision: 1, modRevision, version: 1, lease: 7n },
+const kv = (key: string, modRevision: number, lease = 7n): KeyValue => ({
+  ...{ key: bytes(key), value: bytes("12345"), createRevision: 1, modRevision, version: 1, lease },
 });
 const slice = (revision: number, ...kvs: readonly KeyValue[]): Slice => ({ kvs, header: header(revision) });
 
@@ -22,6 +22,7 @@ function openStore(): { store: Store; log: string[]; history: History } {
   const store: Store = {
     size: base.size,
     revisionOf: (key) => base.revisionOf(key),
+    isHeld: (kv) => base.isHeld(kv),
     draft({ revision, epoch }: Position): Draft {
       log.push(`draft ${revision} of ${epoch}`);
       return {
@@ -68,6 +69,17 @@ describe("Intake", () => {
     expect(intake.take(slice(20, kv("/b", 5)))).toBe(true);
     expect(log).toEqual(["draft 20 of 2", "/a", "/b"]);
     expect([intake.broken, intake.history.position]).toEqual(["another-past", { revision: 20, epoch: 2 }]);
+  });
+
+  it("takes the same revision under another lease for a break (D8)", () => {
+    const { store, history } = openStore();
+    const intake = new Intake({ store, history, limits });
+    intake.take(slice(20, kv("/a", 2, 8n)));
+    expect(intake.broken).toBe("another-past");
+    const { isHeld: _, ...plain } = store;
+    const unaware = new Intake({ store: plain, history, limits });
+    unaware.take(slice(20, kv("/a", 2, 8n)));
+    expect(unaware.broken, "by a store that does not tell").toBe(undefined);
   });
 
   it("gives up if a later part shows it: what was taken before is void (D8)", () => {

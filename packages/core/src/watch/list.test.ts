@@ -195,6 +195,44 @@ describe("listRange", () => {
     await expect(list(transport)).rejects.toEqual(failure("network"));
   });
 
+  it.each([
+    ["nothing", (): KeyValue[] => []],
+    ["what was asked for before", (kvs: readonly KeyValue[]): KeyValue[] => kvs.slice(0, 1)],
+  ])(
+    "rejects, and neither ends early nor goes on for ever, if there is more and a page has %s (D11)",
+    async (_what, cut) => {
+      fill(3_100);
+      const transport = etcd.transport();
+      const read = transport.range.bind(transport);
+      const first = await read(range);
+      let calls = 0;
+      transport.range = async (...args) => {
+        calls += 1;
+        const answer = await read(...args);
+        return calls === 1 ? answer : { ...answer, kvs: cut(first.kvs), more: true };
+      };
+      const refusal = expect.objectContaining({ code: "SD_INVARIANT" });
+      await expect(list(transport)).rejects.toEqual(refusal);
+      expect(calls).toBe(2);
+    },
+  );
+
+  it("rejects what holds a key that is not in the range, wherever it stands (D12)", async () => {
+    fill(10);
+    const transport = etcd.transport();
+    const read = transport.range.bind(transport);
+    etcd.put("/other/a", "x");
+    const { kvs } = await read({ key: bytes("/other/a") });
+    transport.range = async (...args) => {
+      const answer = await read(...args);
+      return { ...answer, kvs: [...answer.kvs.slice(0, 5), ...kvs, ...answer.kvs.slice(5)] };
+    };
+    await expect(list(transport)).rejects.toMatchObject({
+      code: "SD_INVARIANT",
+      message: "etcd listed /other/a, unasked",
+    });
+  });
+
   it("rejects with SD_COMPACTED when its revision is compacted meanwhile (D7)", async () => {
     fill(10_001);
     const transport = paged((_request, page) => {

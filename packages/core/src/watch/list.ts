@@ -2,8 +2,9 @@ import { failureOf, isNotApplied } from "../etcd/failure.js";
 import type { EtcdTransport } from "../etcd/transport.js";
 import type { Header, KeyValue, Page, RangeResponse } from "../etcd/types.js";
 import { type Clock, nextRound } from "../kit/clock.js";
+import { SdError } from "../kit/errors.js";
 import { linkSignals } from "../kit/signals.js";
-import type { KeyRange } from "./key-range.js";
+import { inRange, type KeyRange, printableRange } from "./key-range.js";
 import { bytesOf } from "./limits.js";
 import type { PageSize } from "./page-size.js";
 
@@ -39,6 +40,7 @@ export interface ListOptions {
  * taken, the next page is on its way; who stops before the end lets go of it.
  *
  * @throws SdError `SD_COMPACTED` if the revision was compacted meanwhile: list again.
+ * @throws SdError `SD_INVARIANT` as `keyAfter()`, and for a key that is not in the range.
  */
 export async function* listRange(
   transport: EtcdTransport,
@@ -70,23 +72,27 @@ export async function* listRange(
   };
   try {
     pages.begin();
-    let page = await ask(range.key);
+    let asked = range.key;
+    let page = await ask(asked);
     const { header } = page;
     let isFirst = true;
     for (;;) {
       onPage?.(page);
-      const { last } = pageOf(page);
-      const next = page.more && last ? ask(successor(last.key), header.revision) : undefined;
+      const following = keyAfter(page, pageOf(page).last, asked);
+      const next = following && ask(following, header.revision);
       // It is awaited below; until then, its failure is nobody's.
       next?.catch(() => {});
       for (const kvs of pageOf(page).slices(SLICE_KEYS)) {
         if (!isFirst) await nextRound();
         isFirst = false;
         signal?.throwIfAborted();
+        const foreign = kvs.find(({ key }) => !inRange(key, range));
+        if (foreign) throw new SdError("SD_INVARIANT", `etcd listed ${printableRange(foreign)}, unasked`);
         yield { kvs, header };
       }
       if (!next) break;
       page = await next;
+      asked = following;
     }
     if (isFirst) yield { kvs: [], header };
     pages.completed();
@@ -96,6 +102,22 @@ export async function* listRange(
     if (isOver) reading[Symbol.dispose]();
     else reading.abort();
   }
+}
+
+/**
+ * Where the page after this one begins, which was asked for from `asked` on; `undefined` if it is the last.
+ *
+ * @throws SdError `SD_INVARIANT` if there is more and the page does not lead there: to take it for the last would
+ *   be to lose keys, and to ask again might never end.
+ */
+export function keyAfter(
+  { more }: RangeResponse,
+  last: KeyValue | undefined,
+  asked: Uint8Array,
+): Uint8Array | undefined {
+  if (!more) return undefined;
+  if (last && Buffer.compare(last.key, asked) >= 0) return successor(last.key);
+  throw new SdError("SD_INVARIANT", "etcd says that there are more keys, and gave none that follow");
 }
 
 function pageOf(response: RangeResponse): Page {

@@ -6,7 +6,7 @@ import { bytes } from "../../test/observe.js";
 import { RecordingStore } from "../../test/recorders.js";
 import { failure } from "../../test/scripted-transport.js";
 import type { EtcdTransport } from "../etcd/transport.js";
-import type { LeaseId, RangeRequest, WatchResponse } from "../etcd/types.js";
+import type { LeaseId, RangeRequest, RangeResponse, WatchResponse } from "../etcd/types.js";
 import { sleep } from "../kit/clock.js";
 import { prefixRange } from "./key-range.js";
 import { Reflector, type ReflectorOptions } from "./reflector.js";
@@ -20,12 +20,14 @@ let statuses: string[];
 /** What the watch stream delivers and loses on the way, as etcd never should. */
 let losesMessage: (response: WatchResponse) => boolean;
 let beforeRange: (request: RangeRequest) => void | Promise<void>;
+let wrapRange: (response: RangeResponse, request: RangeRequest) => RangeResponse;
 
 beforeEach(() => {
   repairs = heard("sd:reflector:repaired");
   epochs = heard("sd:epoch:begun");
   losesMessage = () => false;
   beforeRange = () => {};
+  wrapRange = (response) => response;
   return async () => {
     repairs[Symbol.dispose]();
     epochs[Symbol.dispose]();
@@ -44,7 +46,7 @@ const wrap = (transport: EtcdTransport): EtcdTransport => {
     }) satisfies EtcdTransport["watch"],
     range: (async (request, options) => {
       await beforeRange(request);
-      return range.call(transport, request, options);
+      return wrapRange(await range.call(transport, request, options), request);
     }) satisfies EtcdTransport["range"],
   });
 };
@@ -244,6 +246,20 @@ describe("A reflector's audit", () => {
     expect([lists(), repairs.length]).toEqual([1, 0]);
   });
 
+  it("takes an answer that has more keys and shows none for a failure, not for a loss (D9)", async () => {
+    const checks = heard("sd:reflector:checked");
+    let isEmpty = true;
+    wrapRange = (answer, { keysOnly }) => (isEmpty && keysOnly ? { ...answer, kvs: [], more: true } : answer);
+    await reflect(["a", "b"]);
+    const { clock } = fixture;
+    await clock.advance(70_000);
+    isEmpty = false;
+    await clock.advance(SOON_MS);
+    expect(checks.map(({ outcome }) => outcome)).toEqual(["failed", "equal"]);
+    expect([lists(), repairs.length, statuses]).toEqual([1, 0, []]);
+    checks[Symbol.dispose]();
+  });
+
   it("compares again within a minute after a comparison that failed (D9)", async () => {
     const checks = heard("sd:reflector:checked");
     await reflect(["a"], { checkEveryMs: 3_600_000 });
@@ -326,6 +342,30 @@ describe("A reflector's audit of an etcd that was wiped and has grown beyond", (
     expect(store.calls.slice(before)).toEqual(["replace 1 -> 22"]);
   });
 
+  it.each([
+    ["by the comparison", false],
+    ["by the list, where the watch is compacted", true],
+  ])(
+    "tells a key of the same revision from the one it held by its lease, %s (D8)",
+    async (_how, isCompacted) => {
+      const grant = (id: bigint) => fixture.etcd.transport().grant({ id: id as LeaseId, ttlSeconds: 3_600 });
+      await reflect([], { range: { key: bytes("/web/a") } });
+      const { clock, etcd } = fixture;
+      await grant(7n);
+      const revision = etcd.put("/web/a", "ours", { lease: 7n });
+      await clock.settle();
+      await whileAway(async () => {
+        etcd.wipe();
+        await grant(8n);
+        expect(etcd.put("/web/a", "rival", { lease: 8n })).toBe(revision);
+        for (let i = 0; i < 20; i += 1) etcd.put("/junk", `${i}`);
+        if (isCompacted) etcd.compact(etcd.revision);
+      });
+      await clock.advance(SOON_MS);
+      expect([store.content, store.position?.epoch]).toEqual([{ "/web/a": "rival" }, 2]);
+    },
+  );
+
   it("begins a new epoch by the list alone, where the watch is compacted (D8)", async () => {
     await reflect(["a", "b"]);
     const { clock, etcd } = fixture;
@@ -337,6 +377,36 @@ describe("A reflector's audit of an etcd that was wiped and has grown beyond", (
     });
     await clock.advance(3_000);
     expect([store.content, store.position?.epoch]).toEqual([{ "/web/b": "new" }, 2]);
+  });
+
+  it("shows nothing of what is held back when etcd is wiped once more before the first look at the past (D8)", async () => {
+    await reflect(["a", "b"]);
+    const { clock, etcd } = fixture;
+    await whileAway(() => {
+      for (const key of ["c", "d", "e"]) etcd.put(`/web/${key}`, "1");
+    });
+    const revision = store.position?.revision ?? 0;
+    let mayLook = false;
+    beforeRange = async ({ countOnly, revision }) => {
+      if (!mayLook && (countOnly || revision !== undefined)) await sleep(clock, 60_000);
+    };
+    etcd.clearCalls();
+    while (etcd.callsOf("watch").length === 0) await clock.advance(50);
+    await clock.advance(100);
+    expect(keys(), "held back").toEqual(["a", "b"]);
+    const before = store.calls.length;
+    etcd.cut();
+    etcd.wipe();
+    for (const key of ["b", "x", "y"]) etcd.put(`/web/${key}`, "2");
+    expect([etcd.revision > revision, etcd.revision < revision + 3]).toEqual([true, true]);
+    await clock.advance(6_000);
+    mayLook = true;
+    await clock.advance(SOON_MS);
+    expect(store.calls.slice(before).filter((call) => call.startsWith("apply"))).toEqual([]);
+    expect([store.content, store.position?.epoch]).toEqual([
+      { "/web/b": "2", "/web/x": "2", "/web/y": "2" },
+      2,
+    ]);
   });
 
   it("says only what can be said when the past is compacted (D9)", async () => {

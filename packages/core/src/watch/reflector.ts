@@ -82,6 +82,8 @@ export interface Seen {
 /** What becomes of a watch, as its sink tells. */
 interface Following {
   onLive(): void;
+  /** Up to which revision the watch has delivered: more than the store shows, if some of it is held back. */
+  delivered(): number;
   /** A list is needed; nothing more of the watch is taken. */
   end(): void;
   /** etcd refuses. */
@@ -299,7 +301,10 @@ export class Reflector implements AsyncDisposable {
       over.resolve();
     };
     using audit = this.#audit(end, () => held.release());
-    const sink = this.#sink(audit, { onLive, end, fail: over.reject });
+    const sink = this.#sink(audit, {
+      ...{ onLive, end, fail: over.reject },
+      delivered: () => watch.revision,
+    });
     using held = new HeldBack(sink, audit, this.#ports.clock);
     using watch = new Watch(this.#ports.watches, this.#range, revision, held);
     this.#abort.signal.addEventListener("abort", end, { once: true });
@@ -326,7 +331,7 @@ export class Reflector implements AsyncDisposable {
     });
   }
 
-  #sink(audit: Audit, { onLive, end, fail }: Following): WatchSink {
+  #sink(audit: Audit, { onLive, delivered, end, fail }: Following): WatchSink {
     // Counts what the stream told of its standing: a read that it has overtaken says nothing any more.
     let standing = 0;
     let hasStood = false;
@@ -364,7 +369,7 @@ export class Reflector implements AsyncDisposable {
       onBehind: () => {
         standing += 1;
         const asked = standing;
-        this.#isPast((this.#history as History).position.revision).then(
+        this.#isPast(delivered()).then(
           (isPast) => {
             if (asked !== standing || audit.isOver) return;
             if (isPast) {

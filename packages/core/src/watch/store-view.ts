@@ -1,4 +1,5 @@
-import type { WatchEvent } from "../etcd/types.js";
+import type { KeyValue, WatchEvent } from "../etcd/types.js";
+import { isHeld } from "./history.js";
 import type { Store } from "./store.js";
 
 /**
@@ -9,12 +10,12 @@ import type { Store } from "./store.js";
 export class StoreView {
   readonly revision: number;
   readonly size: number;
-  readonly #store: Pick<Store, "revisionOf">;
+  readonly #store: Pick<Store, "revisionOf" | "isHeld">;
   readonly #before = new Map<string, number | undefined>();
   /** By how much the number of keys has changed since, at each revision. */
   readonly #growth: { readonly revision: number; readonly by: number }[] = [];
 
-  constructor(store: Pick<Store, "revisionOf" | "size">, revision: number) {
+  constructor(store: Pick<Store, "revisionOf" | "isHeld" | "size">, revision: number) {
     this.#store = store;
     this.revision = revision;
     this.size = store.size;
@@ -41,12 +42,13 @@ export class StoreView {
     );
   }
 
-  revisionOf(key: Uint8Array): number | undefined {
+  /** Whether `kv` is what the store held; of what has changed since, by the revision alone. */
+  isHeld(kv: KeyValue): boolean {
     if (this.#before.size > 0) {
-      const id = idOf(key);
-      if (this.#before.has(id)) return this.#before.get(id);
+      const id = idOf(kv.key);
+      if (this.#before.has(id)) return this.#before.get(id) === kv.modRevision;
     }
-    return this.#store.revisionOf(key);
+    return isHeld(this.#store, kv);
   }
 }
 

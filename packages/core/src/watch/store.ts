@@ -27,6 +27,11 @@ export interface Store {
   /** The modification revision of `key` as it is held; `undefined` if it is not. */
   revisionOf(key: Uint8Array): number | undefined;
   /**
+   * Whether `kv` is what is held for its key: of the same revision, and under the same lease. A wiped etcd may
+   * come to the same revisions again, but hardly to the same leases. Optional: without it, the revision decides.
+   */
+  isHeld?(kv: KeyValue): boolean;
+  /**
    * Begins a list that comes in parts, and will be the complete content at `position`. Optional: with it, the
    * work is done in slices, between which the event loop goes round, and no more than a slice is held twice.
    * Without it, `replace()` gets all at once. Several may be begun; those that break off are just dropped.

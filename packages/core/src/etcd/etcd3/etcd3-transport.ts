@@ -120,16 +120,18 @@ class Etcd3Transport implements EtcdTransport {
     const request = method.encode(message);
     const send = async (token: Token): Promise<Response> => {
       using _turn = await this.#turns.take(bounds.signal);
-      const link = await this.#connect("calls", bounds, options.elsewhere);
-      const timeoutMs = options.timeoutMs ?? callTimeoutMs + link.connection.roundTripMs;
-      const call = { path: method.path, request, metadata: metadata(token), timeoutMs };
-      options.onSent?.();
-      try {
-        return method.decode(await callOnce(link, call, clock, bounds));
-      } catch (error) {
-        if (failureOf(error) === "timeout") this.#tokens.doubt(token, link.connection.openedAt);
-        throw error;
-      }
+      const ask = async (link: Link): Promise<Buffer> => {
+        const timeoutMs = options.timeoutMs ?? callTimeoutMs + link.connection.roundTripMs;
+        const call = { path: method.path, request, metadata: metadata(token), timeoutMs };
+        options.onSent?.();
+        try {
+          return await callOnce(link, call, clock, bounds);
+        } catch (error) {
+          if (failureOf(error) === "timeout") this.#tokens.doubt(token, link.connection.openedAt);
+          throw error;
+        }
+      };
+      return method.decode(await this.#connected("calls", bounds, ask, options.elsewhere));
     };
     if (method.path === methods.authenticate.path) return await send(undefined);
     const token = await this.#tokens.get(bounds);
@@ -151,36 +153,41 @@ class Etcd3Transport implements EtcdTransport {
   ): Promise<DuplexStream<Request>> {
     using bounds = this.#bounds(options);
     const token = await this.#tokens.get(bounds);
-    const link = await this.#connect(lane, bounds);
     const attached = metadata(token);
     // Else a member that lost the others would leave the stream silent instead of ending it.
     attached.set("hasleader", "true");
-    bounds.signal.throwIfAborted();
-    const stream: EtcdStream<Request, Response> = new EtcdStream(link, {
-      method,
-      metadata: attached,
-      handlers,
-      inspect: (response) => inspect(response, link.connection.endpoint),
-      // Opened before etcd wanted a token, or with an old one: there is nothing to wait for, the next has a new one.
-      toldAs: (error) =>
-        this.#tokens.isConfigured && wantsToken(error)
-          ? asTokenError(error, link.connection.endpoint)
-          : error,
-      onSilent: () => this.#tokens.doubt(token, link.connection.openedAt),
-      onOver: (error) => {
-        this.#streams.delete(stream);
-        if (wantsToken(error)) this.#tokens.refuse(token);
-      },
+    return await this.#connected(lane, bounds, (link) => {
+      bounds.signal.throwIfAborted();
+      const { endpoint, openedAt } = link.connection;
+      const stream: EtcdStream<Request, Response> = new EtcdStream(link, {
+        method,
+        metadata: attached,
+        handlers,
+        inspect: (response) => inspect(response, endpoint),
+        // Opened before etcd wanted a token, or with an old one: there is nothing to wait for, the next has a new one.
+        toldAs: (error) =>
+          this.#tokens.isConfigured && wantsToken(error) ? asTokenError(error, endpoint) : error,
+        onSilent: () => this.#tokens.doubt(token, openedAt),
+        onOver: (error) => {
+          this.#streams.delete(stream);
+          if (wantsToken(error)) this.#tokens.refuse(token);
+        },
+      });
+      this.#streams.add(stream);
+      return stream;
     });
-    this.#streams.add(stream);
-    return stream;
   }
 
-  /** A connection that was ready in the turn in which it is handed on. */
-  async #connect(lane: LaneName, bounds: Bounds, elsewhere = false): Promise<Link> {
+  /** Uses a connection in the turn in which it is ready: in the next it may be closed, and grpc-js throws. */
+  async #connected<Result>(
+    lane: LaneName,
+    bounds: Bounds,
+    use: (link: Link) => Result | Promise<Result>,
+    elsewhere = false,
+  ): Promise<Result> {
     let link = await this.#members.connect(lane, bounds, elsewhere);
     while (!link.connection.isReady) link = await this.#members.connect(lane, bounds, elsewhere);
-    return link;
+    return use(link);
   }
 
   #bounds({ signal }: CallOptions): Bounds {

@@ -115,6 +115,7 @@ export class EtcdStream<Request, Response> implements DuplexStream<Request> {
   #leave(error: unknown): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
+    this.#unsent.length = 0;
     this.#call.cancelWithStatus(statusCode.CANCELLED, "canceled by us");
     this.#plan.onOver(error);
     return true;
