@@ -118,19 +118,23 @@ class Etcd3Transport implements EtcdTransport {
     const { clock, callTimeoutMs } = this.#settings;
     const request = method.encode(message);
     const send = async (token: Token): Promise<Response> => {
-      using _turn = await this.#turns.take(bounds.signal);
-      const link = await this.#connect("calls", bounds, options.elsewhere);
+      using _turn = this.#turns.tryTake() ?? (await this.#turns.take(bounds.signal));
+      bounds.throwIfOver();
+      const { elsewhere } = options;
+      const link =
+        this.#members.ready("calls", elsewhere) ?? (await this.#connect("calls", bounds, elsewhere));
       const timeoutMs = options.timeoutMs ?? callTimeoutMs + link.connection.roundTripMs;
       const call = { path: method.path, request, metadata: metadata(token), timeoutMs };
       options.onSent?.();
       return method.decode(await callOnce(link, call, clock, bounds));
     };
     if (method.path === methods.authenticate.path) return await send(undefined);
+    if (!this.#tokens.isConfigured) return await send(undefined);
     const token = await this.#tokens.get(bounds);
     try {
       return await send(token);
     } catch (error) {
-      if (!this.#tokens.isConfigured || !wantsToken(error)) throw error;
+      if (!wantsToken(error)) throw error;
       this.#tokens.refuse(token);
       return await send(await this.#tokens.get(bounds));
     }
@@ -149,7 +153,7 @@ class Etcd3Transport implements EtcdTransport {
     const attached = metadata(token);
     // Else a member that lost the others would leave the stream silent instead of ending it.
     attached.set("hasleader", "true");
-    bounds.signal.throwIfAborted();
+    bounds.throwIfOver();
     const stream: EtcdStream<Request, Response> = new EtcdStream(link, {
       method,
       metadata: attached,
