@@ -47,8 +47,9 @@ export interface HoldingOptions<Update> {
  */
 export class Holding<Update> {
   readonly #options: HoldingOptions<Update>;
-  /** Aborts when the holding ends. */
-  readonly #over = new AbortController();
+  #isOver = false;
+  /** Ends what is written or waited for; its signal is made for the first update. */
+  readonly #abort = new AbortController();
   /** Of the newest state of the key that we know and accept, in this epoch. */
   #revision: number;
   #epoch = 1;
@@ -91,8 +92,9 @@ export class Holding<Update> {
   }
 
   end(ending: Ending): void {
-    if (this.#over.signal.aborted) return;
-    this.#over.abort(new SdError("SD_CLOSED", "the key is not held any more"));
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#abort.abort(new SdError("SD_CLOSED", "the key is not held any more"));
     this.#options.onEnd(ending);
     this.#wake();
   }
@@ -100,10 +102,9 @@ export class Holding<Update> {
   /** Writes each update as it comes, until the end. */
   async #write(): Promise<void> {
     const { client, contents, group, onWritten } = this.#options;
-    const { signal } = this.#over;
     const first = Backoff.start({ capMs: group.capMs });
     let backoff = first;
-    while (!signal.aborted) {
+    while (!this.#isOver) {
       if (contents.isWritten) {
         const { promise, resolve } = deferred<void>();
         this.#wake = resolve;
@@ -114,12 +115,13 @@ export class Holding<Update> {
         await this.#writeOnce();
         backoff = first;
       } catch (error) {
-        if (signal.aborted) return;
+        if (this.#isOver) return;
         if (isNotApplied(error) && isLasting(error)) {
           contents.revert(error);
           onWritten(this.#revision);
         } else {
           onWritten(this.#revision, error);
+          const { signal } = this.#abort;
           await sleep(client.clock, retryDelayMs(error, backoff, client.random), signal).catch(() => {});
           await client.retries.spend(error, { signal }).catch(() => {});
           backoff = backoff.next();
@@ -139,7 +141,7 @@ export class Holding<Update> {
         lease: lease.id,
         expected: this.#revision,
         mayReplace: () => false,
-        signal: this.#over.signal,
+        signal: this.#abort.signal,
       });
       if (result.type === "foreign") {
         this.end({ type: "taken", by: result.current });
@@ -161,7 +163,7 @@ export class Holding<Update> {
   #judge(): void {
     const seen = this.#seen;
     this.#seen = undefined;
-    if (!seen || this.#over.signal.aborted) return;
+    if (!seen || this.#isOver) return;
     const { current, revision, epoch } = seen;
     // Revisions of another history say nothing about ours: etcd may have kept the lease, and lost the key.
     if (epoch === this.#epoch && revision <= this.#revision) return;

@@ -6,7 +6,7 @@ import { SharedGuard } from "./shared-guard.js";
 import { CHECK_EVERY_MS, watchKey } from "./watch-key.js";
 
 /** So many of our keys in one folder are watched together. */
-const MIN_TOGETHER = 16;
+export const MIN_TOGETHER = 16;
 /** Unless there are so many keys in the range, for each of ours. */
 const MOST_EACH = 100;
 
@@ -29,7 +29,6 @@ export class KeyGuards {
 
   constructor(client: EtcdClient, keys: readonly Uint8Array[]) {
     this.#client = client;
-    if (keys.length < MIN_TOGETHER) return;
     const folders = new Map<string, Uint8Array[]>();
     for (const key of keys) {
       const inside = folders.get(folderOf(key));

@@ -2,9 +2,7 @@ import {
   deferred,
   type EtcdClient,
   type Lease,
-  type LinkedController,
   Listeners,
-  linkSignals,
   type Renewal,
   type Revocation,
   SdError,
@@ -12,9 +10,10 @@ import {
 } from "@sd/core";
 import { depart } from "./departure.js";
 import type { Guard, Known, OnChange } from "./guard.js";
-import { KeyGuards } from "./key-guards.js";
+import { KeyGuards, MIN_TOGETHER } from "./key-guards.js";
 import type { Settings } from "./options.js";
-import { Writes } from "./writes.js";
+import { watchKey } from "./watch-key.js";
+import { loneWrites, Writes } from "./writes.js";
 
 /** Leases of our own that are remembered: an entry under one of them is ours, whatever etcd went through. */
 const MAX_OWN_LEASES = 16;
@@ -26,22 +25,27 @@ export type Terms = Pick<Settings<unknown>, "key" | "ttlSeconds" | "closeTimeout
  * What registrations share: a lease, one after another as they are lost, and all that is done under it.
  *
  * Their writes go together, as `Writes` says, and their keys are watched together, as `KeyGuards` says. The
- * last to leave revokes the lease, so a registration that is alone in its group leaves nothing behind.
+ * last to leave revokes the lease, so a registration that is alone in its group leaves nothing behind; nor does
+ * it pay for what is shared, of which it has none.
  */
 export class LeaseGroup {
   /** The confirmed renewals of one lease after another. */
   readonly renewals = new Listeners<[renewal: Renewal]>();
-  readonly writes: Writes;
+  readonly writes: Pick<Writes, "write">;
+  /** What several write with; `undefined` for one alone. */
+  readonly #shared: Writes | undefined;
   readonly #client: EtcdClient;
   readonly #ttlSeconds: number;
   readonly #closeTimeoutMs: number;
-  readonly #guards: KeyGuards;
+  /** Of as many as are watched together. */
+  readonly #guards: KeyGuards | undefined;
   /** The keys of those who have not left. */
   readonly #members: Set<Uint8Array>;
-  /** Aborts when the last has left. */
+  #isOver = false;
+  /** Aborts when the last has left; its signal is made when several have something in common to end. */
   readonly #over = new AbortController();
-  /** Of leases with one id: it outlives a lease that is lost and recovered. */
-  #reign: LinkedController = linkSignals(this.#over.signal);
+  /** Of leases with one id: it outlives a lease that is lost and recovered. Made when somebody departs. */
+  #reign: AbortController | undefined;
   readonly #ownLeases = new Set<bigint>();
   #lease: Lease | undefined;
   #obtaining: Promise<Lease> | undefined;
@@ -55,8 +59,9 @@ export class LeaseGroup {
     this.#ttlSeconds = ttlSeconds;
     this.#closeTimeoutMs = closeTimeoutMs;
     this.#members = new Set(terms.map(({ key }) => key));
-    this.#guards = new KeyGuards(client, [...this.#members]);
-    this.writes = new Writes(client.transport, this.#over.signal);
+    this.#guards = terms.length < MIN_TOGETHER ? undefined : new KeyGuards(client, [...this.#members]);
+    this.#shared = terms.length === 1 ? undefined : new Writes(client.transport, this.#over);
+    this.writes = this.#shared ?? loneWrites(client.transport);
   }
 
   /** No two tries begin further apart, but by what a try takes: after an outage it is soon back (R13). */
@@ -78,15 +83,15 @@ export class LeaseGroup {
     const last = this.#lease;
     if (last?.state.status === "active") return last;
     using _ = isOverdue(last) ? this.#client.leases.onInterrupted(onInterrupted) : undefined;
-    this.#obtaining ??= this.#obtain(last).finally(() => {
+    this.#obtaining ??= this.#obtain(last, this.#shared ? this.#over.signal : signal).finally(() => {
       this.#obtaining = undefined;
     });
-    return await waitFor(this.#obtaining, { signal });
+    return await (this.#shared ? waitFor(this.#obtaining, { signal }) : this.#obtaining);
   }
 
   /** Watches one of our keys, from when it is known what it holds. */
   watch(key: Uint8Array, known: Known, onChange: OnChange): Guard {
-    return this.#guards.watch(key, known, onChange);
+    return this.#guards?.watch(key, known, onChange) ?? watchKey(this.#client, key, known, onChange);
   }
 
   /** All are about to leave: whoever is first revokes the lease for all. */
@@ -102,14 +107,14 @@ export class LeaseGroup {
     const isMember = this.#members.delete(key);
     if (this.#members.size === 0 || this.#isDisbanded) return await this.#end();
     const lease = this.#lease;
-    if (!isMember || !lease) return { confirmed: true, revision: undefined };
-    return await this.#depart(key, lease);
+    if (!isMember || !lease || !this.#shared) return { confirmed: true, revision: undefined };
+    return await this.#depart(key, lease, this.#shared);
   }
 
-  async #depart(key: Uint8Array, { id: lease }: Lease): Promise<Revocation> {
-    const { writes } = this;
+  async #depart(key: Uint8Array, { id: lease }: Lease, writes: Writes): Promise<Revocation> {
     const client = this.#client;
     const timeoutMs = this.#closeTimeoutMs;
+    this.#reign ??= new AbortController();
     const { signal } = this.#reign;
     let failure: unknown = new SdError("SD_UNAVAILABLE", `deletion not confirmed in ${timeoutMs} ms`);
     const gone = deferred<Revocation>();
@@ -123,7 +128,7 @@ export class LeaseGroup {
     try {
       return await waitFor(gone.promise, { clock: client.clock, timeoutMs, signal });
     } catch {
-      if (this.#over.signal.aborted) return await this.#end();
+      if (this.#isOver) return await this.#end();
       // With the lease that it was under.
       if (signal.aborted) return { confirmed: true, revision: undefined };
       return { confirmed: false, cause: failure };
@@ -141,17 +146,19 @@ export class LeaseGroup {
 
   async #revoke(): Promise<Revocation> {
     const timeoutMs = this.#closeTimeoutMs;
-    this.#over.abort(new SdError("SD_CLOSED", "the registrations of the lease are closed"));
+    const error = new SdError("SD_CLOSED", "the registrations of the lease are closed");
+    this.#isOver = true;
+    this.#over.abort(error);
+    this.#reign?.abort(error);
     await this.#obtaining?.catch(() => {});
-    const guarded = this.#guards.close();
+    const guarded = this.#guards?.close();
     const revocation = (await this.#lease?.revoke({ timeoutMs })) ?? { confirmed: true, revision: undefined };
     await guarded;
     return revocation;
   }
 
-  async #obtain(last: Lease | undefined): Promise<Lease> {
+  async #obtain(last: Lease | undefined, signal: AbortSignal): Promise<Lease> {
     const { leases } = this.#client;
-    const { signal } = this.#over;
     let lease: Lease | undefined;
     if (isOverdue(last)) {
       lease = await leases.recover({ id: last.id, ttlSeconds: last.ttlSeconds, signal }).catch((error) => {
@@ -169,8 +176,8 @@ export class LeaseGroup {
 
   /** Another lease, so the one before is gone: it had expired, or could not be recovered. */
   #begin(): void {
-    this.#reign.abort(new SdError("SD_LEASE_LOST", "the lease has ended"));
-    this.#reign = linkSignals(this.#over.signal);
+    this.#reign?.abort(new SdError("SD_LEASE_LOST", "the lease has ended"));
+    this.#reign = undefined;
   }
 
   #remember(id: bigint): void {

@@ -5,7 +5,8 @@ import { Harness } from "../test/harness.js";
 import { type GuardedPut, Writes } from "./writes.js";
 
 const LEASE = 7n as LeaseId;
-const { signal } = new AbortController();
+const over = new AbortController();
+const { signal } = over;
 
 let bench: Harness;
 let transport: EtcdTransport;
@@ -21,7 +22,7 @@ beforeEach(async () => {
     if (error) throw error;
     return transport.txn(request, options);
   };
-  writes = new Writes({ ...transport, txn } as EtcdTransport, signal);
+  writes = new Writes({ ...transport, txn } as EtcdTransport, over);
   return () => bench.end();
 });
 
@@ -152,7 +153,7 @@ describe("Writes", () => {
         ranges: failure.map(() => ({ header, kvs: [], more: false, count: 0 })),
       };
     };
-    writes = new Writes({ ...transport, txn } as EtcdTransport, signal);
+    writes = new Writes({ ...transport, txn } as EtcdTransport, over);
     await expect(putAll(3)).rejects.toMatchObject({ code: "SD_INVARIANT" });
     expect(sent).toBe(1);
   });

@@ -47,6 +47,8 @@ export interface WriteAnswer {
   readonly storeRevision: number;
 }
 
+type Over = Pick<AbortController, "signal">;
+
 interface Waiting {
   readonly write: GuardedWrite;
   readonly answer: Deferred<WriteAnswer>;
@@ -62,16 +64,16 @@ interface Waiting {
  */
 export class Writes {
   readonly #transport: EtcdTransport;
-  readonly #signal: AbortSignal;
+  readonly #over: Over;
   #waiting: Waiting[] = [];
   #underWay = 0;
   #isGathering = false;
   readonly #doubts = new Doubts();
 
-  /** @param signal ends those under way. */
-  constructor(transport: EtcdTransport, signal: AbortSignal) {
+  /** @param over its signal ends those that are under way together; it is asked for when there are any. */
+  constructor(transport: EtcdTransport, over: Over) {
     this.#transport = transport;
-    this.#signal = signal;
+    this.#over = over;
   }
 
   /**
@@ -135,9 +137,12 @@ export class Writes {
     const isAlone = batch.length === 1;
     const settle = this.#doubt(batch);
     try {
-      const { succeeded, header, ranges } = await this.#transport.txn(request(batch), {
-        signal: isAlone ? first.signal : this.#signal,
-      });
+      const { succeeded, header, ranges } = await this.#transport.txn(
+        request(batch.map(({ write }) => write)),
+        {
+          signal: isAlone ? first.signal : this.#over.signal,
+        },
+      );
       settle();
       const again: Waiting[] = [];
       for (const [index, each] of batch.entries()) {
@@ -168,15 +173,29 @@ export class Writes {
   }
 }
 
-function request(batch: readonly Waiting[]): TxnRequest {
+/**
+ * Writes for a registration that is alone on its lease: each in a transaction of its own, at once.
+ *
+ * What is in doubt need not be known: nobody departs from under that lease, it is revoked.
+ */
+export function loneWrites(transport: EtcdTransport): Pick<Writes, "write"> {
   return {
-    compare: batch.map(({ write }) =>
+    async write(write, signal) {
+      const { succeeded, header, ranges } = await transport.txn(request([write]), { signal });
+      return { isWritten: succeeded, current: ranges[0]?.kvs[0], storeRevision: header.revision };
+    },
+  };
+}
+
+function request(writes: readonly GuardedWrite[]): TxnRequest {
+  return {
+    compare: writes.map((write) =>
       write.type === "put"
         ? { target: "mod", key: write.key, equals: write.guard }
         : { target: "lease", key: write.key, equals: write.lease },
     ),
-    success: batch.map(({ write }) => operation(write)),
-    failure: batch.map(({ write: { key } }) => ({ type: "range", range: { key } })),
+    success: writes.map(operation),
+    failure: writes.map(({ key }) => ({ type: "range", range: { key } })),
   };
 }
 

@@ -73,30 +73,32 @@ export class Machine<S extends Tagged> {
  * to the channel `sd:listener:failed`, or as a warning of the process if nobody hears that channel.
  */
 export class Listeners<Args extends unknown[]> {
-  readonly #listeners = new Set<{ call: (...args: Args) => void }>();
+  /** Made for the first: of ten thousand registrations few are listened to. */
+  #listeners: Set<{ call: (...args: Args) => void }> | undefined;
   /** A copy, made when it is needed: a listener may add and remove others. */
   #copy: readonly { call: (...args: Args) => void }[] | undefined;
 
   get size(): number {
-    return this.#listeners.size;
+    return this.#listeners?.size ?? 0;
   }
 
   /** @throws SdError `SD_INVALID_ARGUMENT` for what is no function. */
   add(call: (...args: Args) => void): Disposable {
     requireListener(call);
     const entry = { call };
+    this.#listeners ??= new Set();
     this.#listeners.add(entry);
     this.#copy = undefined;
     return {
       [Symbol.dispose]: () => {
-        this.#listeners.delete(entry);
+        this.#listeners?.delete(entry);
         this.#copy = undefined;
       },
     };
   }
 
   emit(...args: Args): void {
-    if (this.#listeners.size === 0) return;
+    if (!this.#listeners || this.#listeners.size === 0) return;
     this.#copy ??= [...this.#listeners];
     for (const { call } of this.#copy) {
       try {
@@ -109,7 +111,7 @@ export class Listeners<Args extends unknown[]> {
   }
 
   clear(): void {
-    this.#listeners.clear();
+    this.#listeners = undefined;
     this.#copy = undefined;
   }
 }

@@ -29,9 +29,7 @@ export function linkSignals(...sources: (AbortSignal | undefined)[]): LinkedCont
       unlink();
       controller.abort(source.reason);
     };
-    listenToMany(source);
-    source.addEventListener("abort", follow, { once: true });
-    undo.push(() => source.removeEventListener("abort", follow));
+    undo.push(onAbort(source, follow));
   }
   if (controller.signal.aborted) unlink();
   return {
@@ -42,6 +40,13 @@ export function linkSignals(...sources: (AbortSignal | undefined)[]): LinkedCont
     },
     [Symbol.dispose]: unlink,
   };
+}
+
+/** Calls `listener` when `signal`, which has not yet, aborts. @returns takes it back. */
+export function onAbort(signal: AbortSignal, listener: () => void): () => void {
+  listenToMany(signal);
+  signal.addEventListener("abort", listener, { once: true });
+  return () => signal.removeEventListener("abort", listener);
 }
 
 /** One signal may end a thousand calls: Node would warn of a leak at the eleventh. */
@@ -74,18 +79,16 @@ export function waitFor<T>(
       reject(signal.reason);
       return;
     }
-    const onAbort = (): void => settle(() => reject(signal?.reason));
     const timer =
       clock && timeoutMs !== undefined
         ? clock.setTimer(timeoutMs, () => settle(() => reject(onTimeout?.())))
         : undefined;
     const settle = (finish: () => void): void => {
       timer?.[Symbol.dispose]();
-      signal?.removeEventListener("abort", onAbort);
+      unlink?.();
       finish();
     };
-    if (signal) listenToMany(signal);
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const unlink = signal && onAbort(signal, () => settle(() => reject(signal.reason)));
     work.then(
       (value) => settle(() => resolve(value)),
       (error) => settle(() => reject(error)),

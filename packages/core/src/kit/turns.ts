@@ -10,24 +10,34 @@ export class Turns {
     this.#free = count;
   }
 
+  /** A turn, if one is free. */
+  tryTake(): Disposable | undefined {
+    if (this.#free === 0) return undefined;
+    this.#free -= 1;
+    return this.#turn();
+  }
+
   /**
    * Waits for a turn; dispose it when it is over.
    *
    * @throws `signal.reason` when the signal aborts before.
    */
   async take(signal?: AbortSignal): Promise<Disposable> {
-    if (this.#free > 0) this.#free -= 1;
-    else {
-      const turn = deferred<void>();
-      this.#waiting.add(turn);
-      try {
-        await waitFor(turn.promise, { signal });
-      } catch (error) {
-        // It may have come in the same turn of the event loop.
-        if (!this.#waiting.delete(turn)) this.#pass();
-        throw error;
-      }
+    const free = this.tryTake();
+    if (free) return free;
+    const turn = deferred<void>();
+    this.#waiting.add(turn);
+    try {
+      await waitFor(turn.promise, { signal });
+    } catch (error) {
+      // It may have come in the same turn of the event loop.
+      if (!this.#waiting.delete(turn)) this.#pass();
+      throw error;
     }
+    return this.#turn();
+  }
+
+  #turn(): Disposable {
     let isOver = false;
     return {
       [Symbol.dispose]: () => {

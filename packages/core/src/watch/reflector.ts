@@ -118,7 +118,10 @@ export class Reflector implements AsyncDisposable {
     { status: "syncing", error: undefined },
     reflectorTransitions,
   );
+  /** Ends what is asked; its signal is made for the first list or pause. */
   readonly #abort = new AbortController();
+  #isClosed = false;
+  #stopFollowing = (): void => {};
   readonly #pages = new PageSize();
   readonly #run: Promise<void>;
   readonly #limits: Limits;
@@ -195,17 +198,18 @@ export class Reflector implements AsyncDisposable {
   }
 
   #end(): void {
-    if (this.#abort.signal.aborted) return;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#abort.abort(new SdError("SD_CLOSED", "the reflector is closed"));
+    this.#stopFollowing();
     this.#machine.enter({ status: "closed" });
   }
 
   async #loop(): Promise<void> {
     const { clock, random } = this.#ports;
-    const { signal } = this.#abort;
     let backoff = Backoff.start();
     let mustList = this.#history === undefined;
-    while (!signal.aborted) {
+    while (!this.#isClosed) {
       const triedAt = clock.now();
       let liveSince = Number.POSITIVE_INFINITY;
       let isListed = false;
@@ -213,7 +217,7 @@ export class Reflector implements AsyncDisposable {
       try {
         if (mustList) {
           const intake = await this.#list();
-          signal.throwIfAborted();
+          if (this.#isClosed) return;
           this.#replace(intake);
         }
         mustList = true;
@@ -222,7 +226,7 @@ export class Reflector implements AsyncDisposable {
           liveSince = Math.min(liveSince, clock.now());
         });
       } catch (error) {
-        if (signal.aborted) return;
+        if (this.#isClosed) return;
         // The client is closed: there is nothing to wait for.
         if (SdError.is(error, "SD_CLOSED")) return this.#end();
         publish("sd:reflector:failed", () => ({ prefix: printableRange(this.#range), error }));
@@ -232,7 +236,8 @@ export class Reflector implements AsyncDisposable {
       if (clock.now() - liveSince > HEALTHY_MS) backoff = Backoff.start();
       const triedMs = isListed ? 0 : clock.now() - triedAt;
       const pauseMs = retryDelayMs(failure, backoff, random, { triedMs });
-      await sleep(clock, pauseMs, signal).catch(() => {});
+      if (this.#isClosed) return;
+      await sleep(clock, pauseMs, this.#abort.signal).catch(() => {});
       backoff = backoff.next();
     }
   }
@@ -307,13 +312,9 @@ export class Reflector implements AsyncDisposable {
     });
     using held = new HeldBack(sink, audit, this.#ports.clock);
     using watch = new Watch(this.#ports.watches, this.#range, revision, held);
-    this.#abort.signal.addEventListener("abort", end, { once: true });
-    if (this.#abort.signal.aborted) end();
-    try {
-      await over.promise;
-    } finally {
-      this.#abort.signal.removeEventListener("abort", end);
-    }
+    this.#stopFollowing = end;
+    if (this.#isClosed) end();
+    await over.promise;
   }
 
   #audit(end: () => void, onProved: () => void): Audit {

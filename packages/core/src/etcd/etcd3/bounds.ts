@@ -1,18 +1,24 @@
 import type { Clock, Timer } from "../../kit/clock.js";
-import { type LinkedController, linkSignals, waitFor } from "../../kit/signals.js";
+import { onAbort, waitFor } from "../../kit/signals.js";
 import { timeoutError } from "./failures.js";
 
 /** What ends a call from outside: its time, its signal, or the end of the client. Dispose it after the call. */
 export class Bounds implements Disposable {
   readonly #among: Set<Bounds>;
-  readonly #link: LinkedController;
+  /** Node makes its signal when somebody asks for it, which few calls do: it is dearer than all else here. */
+  readonly #controller = new AbortController();
+  readonly #unlink: (() => void) | undefined;
   #timer: Timer | undefined;
   #timedOut = false;
+  #over: { readonly reason: unknown } | undefined;
+  /** Called when the call is ended from outside, with what it is to reject with. */
+  onOver: ((reason: unknown) => void) | undefined;
 
   /** @param among the pending calls of the client; it is one of them until it is disposed. */
-  constructor(signal: AbortSignal | undefined, { among }: { readonly among: Set<Bounds> }) {
+  constructor(source: AbortSignal | undefined, { among }: { readonly among: Set<Bounds> }) {
     this.#among = among.add(this);
-    this.#link = linkSignals(signal);
+    if (source?.aborted) this.abort(source.reason);
+    else this.#unlink = source && onAbort(source, () => this.abort(source.reason));
   }
 
   /** The call is sent to `endpoint` now, and has so long to be answered. */
@@ -20,13 +26,22 @@ export class Bounds implements Disposable {
     this.#timer?.[Symbol.dispose]();
     this.#timer = clock.setTimer(timeoutMs, () => {
       this.#timedOut = true;
-      this.#link.abort(timeoutError(`no answer within ${timeoutMs} ms`, endpoint));
+      this.abort(timeoutError(`no answer within ${timeoutMs} ms`, endpoint));
     });
   }
 
   /** Aborts with what the call is to reject with. */
   get signal(): AbortSignal {
-    return this.#link.signal;
+    return this.#controller.signal;
+  }
+
+  get isOver(): boolean {
+    return this.#over !== undefined;
+  }
+
+  /** @throws what the call is to reject with, if it was ended. */
+  throwIfOver(): void {
+    if (this.#over) throw this.#over.reason;
   }
 
   get timedOut(): boolean {
@@ -40,12 +55,15 @@ export class Bounds implements Disposable {
 
   /** Ends the call from outside. */
   abort(reason: unknown): void {
-    this.#link.abort(reason);
+    if (this.#over) return;
+    this.#over = { reason };
+    this.#controller.abort(reason);
+    this.onOver?.(reason);
   }
 
   [Symbol.dispose](): void {
     this.#among.delete(this);
     this.#timer?.[Symbol.dispose]();
-    this.#link[Symbol.dispose]();
+    this.#unlink?.();
   }
 }

@@ -1,4 +1,4 @@
-import { type ChannelOptions, type Client, connectivityState } from "@grpc/grpc-js";
+import { type ChannelOptions, type Client, connectivityState, propagate } from "@grpc/grpc-js";
 import type { IOptions } from "etcd3";
 import { afterTwoRounds } from "../../kit/clock.js";
 import type { SdError } from "../../kit/errors.js";
@@ -15,6 +15,9 @@ const MAX_ROUND_TRIP_MS = 5_000;
 const NO_METHOD = "/sd.Connection/Reason";
 
 const identity = (bytes: Buffer): Buffer => bytes;
+
+/** A call of grpc-js: bytes out, bytes in. */
+export type Call = ReturnType<ReturnType<Client["getChannel"]>["createCall"]>;
 
 /**
  * One TCP connection to one member, from the first packet to the last. It is never repaired: a lost one
@@ -65,9 +68,14 @@ export class Connection {
     return this.#sockets.hasHeard;
   }
 
-  get client(): Client {
+  /**
+   * Begins a call, without what grpc-js's client puts around it: a stack trace, an emitter and interceptors,
+   * of which we use nothing. It has no deadline of gRPC's, which counts by the wall clock.
+   */
+  call(path: string): Call {
     if (!this.#client) throw networkError("not connected", this.endpoint);
-    return this.#client;
+    const never = Number.POSITIVE_INFINITY;
+    return this.#client.getChannel().createCall(path, never, undefined, null, propagate.DEFAULTS);
   }
 
   /**

@@ -119,7 +119,8 @@ class Etcd3Transport implements EtcdTransport {
     const { clock, callTimeoutMs } = this.#settings;
     const request = method.encode(message);
     const send = async (token: Token): Promise<Response> => {
-      using _turn = await this.#turns.take(bounds.signal);
+      using _turn = this.#turns.tryTake() ?? (await this.#turns.take(bounds.signal));
+      bounds.throwIfOver();
       const ask = async (link: Link): Promise<Buffer> => {
         const timeoutMs = options.timeoutMs ?? callTimeoutMs + link.connection.roundTripMs;
         const call = { path: method.path, request, metadata: metadata(token), timeoutMs };
@@ -134,11 +135,12 @@ class Etcd3Transport implements EtcdTransport {
       return method.decode(await this.#connected("calls", bounds, ask, options.elsewhere));
     };
     if (method.path === methods.authenticate.path) return await send(undefined);
+    if (!this.#tokens.isConfigured) return await send(undefined);
     const token = await this.#tokens.get(bounds);
     try {
       return await send(token);
     } catch (error) {
-      if (!this.#tokens.isConfigured || !wantsToken(error)) throw error;
+      if (!wantsToken(error)) throw error;
       this.#tokens.refuse(token);
       return await send(await this.#tokens.get(bounds));
     }
@@ -157,7 +159,7 @@ class Etcd3Transport implements EtcdTransport {
     // Else a member that lost the others would leave the stream silent instead of ending it.
     attached.set("hasleader", "true");
     return await this.#connected(lane, bounds, (link) => {
-      bounds.signal.throwIfAborted();
+      bounds.throwIfOver();
       const { endpoint, openedAt } = link.connection;
       const stream: EtcdStream<Request, Response> = new EtcdStream(link, {
         method,
@@ -185,8 +187,8 @@ class Etcd3Transport implements EtcdTransport {
     use: (link: Link) => Result | Promise<Result>,
     elsewhere = false,
   ): Promise<Result> {
-    let link = await this.#members.connect(lane, bounds, elsewhere);
-    while (!link.connection.isReady) link = await this.#members.connect(lane, bounds, elsewhere);
+    let link = this.#members.ready(lane, elsewhere);
+    while (!link?.connection.isReady) link = await this.#members.connect(lane, bounds, elsewhere);
     return use(link);
   }
 

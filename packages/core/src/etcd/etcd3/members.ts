@@ -29,21 +29,23 @@ export class Members {
    * @throws the error of the last member, marked as not sent, if none can be reached, the reason of `bounds` if they end first.
    */
   async connect(lane: LaneName, bounds: Bounds, elsewhere = false): Promise<Link> {
-    bounds.signal.throwIfAborted();
-    const order = this.#order(lane);
-    if (elsewhere) order.push(...order.splice(0, 1));
-    const connection = order[0]?.ready(lane);
-    if (order[0] && connection) return { member: order[0], connection };
-    return firstReady(order, lane, this.#clock, bounds);
+    bounds.throwIfOver();
+    const order = this.#order(lane, elsewhere);
+    return readyIn(order, lane) ?? firstReady(order, lane, this.#clock, bounds);
+  }
+
+  /** What `connect()` would resolve with, if a call can go out at once. */
+  ready(lane: LaneName, elsewhere = false): Link | undefined {
+    return readyIn(this.#order(lane, elsewhere), lane);
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#members.map((member) => member.close()));
   }
 
-  #order(lane: LaneName): Member[] {
-    if (this.#members.length === 1) return [...this.#members];
-    return this.#members
+  #order(lane: LaneName, elsewhere: boolean): readonly Member[] {
+    if (this.#members.length === 1) return this.#members;
+    const order = this.#members
       .map((member) => ({
         member,
         isUnreachable: member.isUnreachable,
@@ -57,5 +59,12 @@ export class Members {
         return Number(b.isReady) - Number(a.isReady);
       })
       .map(({ member }) => member);
+    if (elsewhere) order.push(...order.splice(0, 1));
+    return order;
   }
+}
+
+function readyIn([member]: readonly Member[], lane: LaneName): Link | undefined {
+  const connection = member?.ready(lane);
+  return member && connection && { member, connection };
 }

@@ -1,4 +1,4 @@
-import { type Client, Metadata } from "@grpc/grpc-js";
+import { Metadata } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import { bytes, text } from "../../../test/observe.js";
 import type { Connection } from "./connection.js";
@@ -19,8 +19,7 @@ function openStream() {
       taken = callback;
     },
   };
-  const client = { getChannel: () => ({ createCall: () => call }) } as unknown as Client;
-  const connection = { endpoint: "http://a:1", roundTripMs: 1, client } as Connection;
+  const connection = { endpoint: "http://a:1", roundTripMs: 1, call: () => call } as unknown as Connection;
   const link: Link = { member: {} as Member, connection };
   const stream = new EtcdStream<string, string>(link, {
     method: {

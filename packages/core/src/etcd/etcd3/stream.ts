@@ -1,11 +1,10 @@
-import { type Client, type Metadata, propagate, status as statusCode } from "@grpc/grpc-js";
+import { type Metadata, status as statusCode } from "@grpc/grpc-js";
 import { SdError } from "../../kit/errors.js";
 import type { DuplexStream, StreamHandlers } from "../transport.js";
+import type { Call } from "./connection.js";
 import { isMembersFault, networkError, type Status, statusError } from "./failures.js";
 import type { Link } from "./first-ready.js";
 import type { Method } from "./methods.js";
-
-type Call = ReturnType<ReturnType<Client["getChannel"]>["createCall"]>;
 
 /** How a stream is written and read, and who is told of its end. */
 export interface StreamPlan<Request, Response> {
@@ -24,8 +23,6 @@ export interface StreamPlan<Request, Response> {
 
 /**
  * A two-way stream on a connection. Ends once, for whatever reason, and is silent from then on.
- *
- * It uses grpc-js's call itself, without the client's stream around it.
  */
 export class EtcdStream<Request, Response> implements DuplexStream<Request> {
   readonly endpoint: string;
@@ -44,9 +41,7 @@ export class EtcdStream<Request, Response> implements DuplexStream<Request> {
     this.roundTripMs = connection.roundTripMs;
     this.#link = link;
     this.#plan = plan;
-    const channel = connection.client.getChannel();
-    const never = Number.POSITIVE_INFINITY;
-    this.#call = channel.createCall(plan.method.path, never, undefined, null, propagate.DEFAULTS);
+    this.#call = connection.call(plan.method.path);
     this.#call.start(plan.metadata, {
       onReceiveMetadata: () => {},
       onReceiveMessage: (message: Buffer) => {

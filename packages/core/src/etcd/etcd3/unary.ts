@@ -1,10 +1,9 @@
-import type { Metadata } from "@grpc/grpc-js";
+import { type Metadata, status as statusCode } from "@grpc/grpc-js";
 import type { Clock } from "../../kit/clock.js";
+import type { SdError } from "../../kit/errors.js";
 import type { Bounds } from "./bounds.js";
-import { isMembersFault, statusError } from "./failures.js";
+import { isMembersFault, type Status, statusError } from "./failures.js";
 import type { Link } from "./first-ready.js";
-
-const identity = (bytes: Buffer): Buffer => bytes;
 
 /** What goes over the wire. */
 export interface UnaryCall {
@@ -28,15 +27,12 @@ export function callOnce(
   bounds: Bounds,
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const { signal } = bounds;
-    if (signal.aborted) {
-      reject(signal.reason);
-      return;
-    }
+    bounds.throwIfOver();
     const sentAt = clock.now();
     bounds.sent(clock, timeoutMs, connection.endpoint);
-    const onAbort = (): void => {
-      call.cancel();
+    const call = connection.call(path);
+    bounds.onOver = (reason) => {
+      call.cancelWithStatus(statusCode.CANCELLED, "canceled by us");
       if (bounds.timedOut) {
         member.suspect();
         if ((connection.answeredAt ?? Number.NEGATIVE_INFINITY) < sentAt) {
@@ -44,28 +40,34 @@ export function callOnce(
           void connection.close();
         }
       }
-      reject(signal.reason);
+      reject(reason);
     };
-    // No deadline of gRPC's: it counts by the wall clock. The bounds cancel the call.
-    const call = connection.client.makeUnaryRequest(
-      path,
-      identity,
-      identity,
-      request,
-      metadata,
-      (status, answer) => {
-        signal.removeEventListener("abort", onAbort);
-        if (signal.aborted) return;
+    let answer: Buffer | undefined;
+    call.start(metadata, {
+      onReceiveMetadata: () => {},
+      onReceiveMessage: (message: Buffer) => {
+        answer = message;
+      },
+      onReceiveStatus: (status) => {
+        if (bounds.isOver) return;
+        bounds.onOver = undefined;
         connection.exchanged(clock.now() - sentAt);
-        const error = status || !answer ? statusError(status ?? NO_ANSWER, connection.endpoint) : undefined;
+        const error = failureIn(status, answer, connection.endpoint);
         if (error && isMembersFault(error)) member.suspect();
         else member.answered(connection);
         if (answer && !error) resolve(answer);
         else reject(error);
       },
-    );
-    signal.addEventListener("abort", onAbort, { once: true });
+    });
+    call.startRead();
+    call.sendMessageWithContext({}, request);
+    call.halfClose();
   });
+}
+
+function failureIn(status: Status, answer: Buffer | undefined, endpoint: string): SdError | undefined {
+  if (status.code !== statusCode.OK) return statusError(status, endpoint);
+  return answer ? undefined : statusError(NO_ANSWER, endpoint);
 }
 
 const NO_ANSWER = { code: 2, details: "call ended without an answer" };
