@@ -1,4 +1,4 @@
-import type { Queue } from "@sd/core";
+import type { Position, Queue } from "@sd/core";
 
 /** One change of one instance. */
 export type Change<T> =
@@ -6,6 +6,12 @@ export type Change<T> =
   | { readonly type: "updated"; readonly instance: T; readonly previous: T }
   /** `instance` as it was last known; gone since `revision` at the latest. */
   | { readonly type: "removed"; readonly instance: T; readonly revision: number };
+
+/**
+ * What is called for each message of etcd that changed something, and the position that it led to. Without
+ * changes if only the epoch is new, or if the first list is empty.
+ */
+export type ChangeListener<T> = (changes: readonly Change<T>[], position: Position) => void;
 
 /** What every entry of a discovery has: the key tells which one it is. */
 export interface Keyed {

@@ -4,33 +4,29 @@ import {
   type EtcdClient,
   type Limits,
   Listeners,
-  Mailbox,
   type Position,
   prefixRange,
-  publish,
-  type Queue,
   Reflector,
   type ReflectorState,
   requireSignal,
   SdError,
   type StateListener,
-  type Timer,
   waitFor,
 } from "@sd/core";
 import { Cache, type Restoring } from "./cache.js";
-import { type Change, ChangeQueue } from "./change.js";
-import { type Holds, InstanceStore, type ReadEntry, type Written } from "./instance-store.js";
-import { MassLoss } from "./mass-loss.js";
+import type { Change, ChangeListener } from "./change.js";
+import { InstanceStore, type ReadEntry, type Written } from "./instance-store.js";
 import {
   type CacheChoice,
   checkCache,
-  checkGrace,
   checkWait,
   type DiscoveryOptions,
   type WaitOptions,
 } from "./options.js";
 import type { MakePicker, Picker } from "./picker.js";
+import { readChanges, readSnapshots } from "./readers.js";
 import { restore } from "./restore.js";
+import { Retention } from "./retention.js";
 import { Snapshot } from "./snapshot.js";
 
 /**
@@ -43,12 +39,6 @@ import { Snapshot } from "./snapshot.js";
  * - `closed`: the end; what was known is kept.
  */
 export type DiscoveryState = ReflectorState;
-
-/**
- * What is called for each message of etcd that changed something, and the position that it led to. Without
- * changes if only the epoch is new, or if the first list is empty.
- */
-export type ChangeListener<T> = (changes: readonly Change<T>[], position: Position) => void;
 
 /** For iterators. */
 interface ReadOptions {
@@ -94,19 +84,20 @@ export class Discovery<T extends Written> implements AsyncDisposable {
   #snapshot: Snapshot<T> | undefined;
   /** From the first pick on it follows every change. */
   #picker: Picker<T> | undefined;
-  readonly #graceMs: number;
-  readonly #massLoss: MassLoss | undefined;
+  readonly #retention: Retention;
   /** When what is being restored was last known to be the present. */
   #restoredSince: number | undefined;
-  #graceTimer: Timer | undefined;
   #closed: Promise<void> | undefined;
 
   /** @internal see `startDiscovery()` */
   constructor(client: EtcdClient, subject: Subject<T>, options: DiscoveryOptions = {}) {
     const { prefix, read, isPickable, makePicker } = subject;
     const { graceMs, checkEveryMs, maxKeys, maxBytes, massLoss } = options;
-    this.#graceMs = checkGrace(graceMs);
-    this.#massLoss = massLoss === undefined ? undefined : new MassLoss(client.clock, massLoss);
+    this.#retention = new Retention({
+      ...{ prefix, clock: client.clock, graceMs, massLoss },
+      isHeard: () => this.state.status === "live",
+      release: () => this.#store.release(this.#position),
+    });
     const cache = checkCache(options);
     this.prefix = prefix;
     this.#client = client;
@@ -115,8 +106,8 @@ export class Discovery<T extends Written> implements AsyncDisposable {
     this.#changedAt = client.clock.now();
     for (const { promise } of [this.#ready, this.#usable]) promise.catch(() => {});
     this.#store = new InstanceStore(read, (changes, position) => this.#change(changes, position), {
-      retains: this.#graceMs > 0,
-      holds: this.#massLoss && this.#holdBy(this.#massLoss),
+      retains: this.#retention.spansEpochs,
+      holds: this.#retention.holds,
       isHeard: () => this.#listeners.size > 0 || this.#picker !== undefined,
     });
     const limits = {
@@ -252,11 +243,7 @@ export class Discovery<T extends Written> implements AsyncDisposable {
    */
   changes({ signal }: ReadOptions = {}): AsyncIterableIterator<Change<T>> {
     requireSignal(signal);
-    const queue = new ChangeQueue<T>();
-    for (const instance of this.#store.entries()) queue.put({ type: "added", instance });
-    return this.#box(queue, (box, changes) => {
-      for (const change of changes) box.put(change);
-    }).read(signal);
+    return readChanges(this, signal);
   }
 
   /**
@@ -267,21 +254,7 @@ export class Discovery<T extends Written> implements AsyncDisposable {
    */
   snapshots({ signal }: ReadOptions = {}): AsyncIterableIterator<Snapshot<T>> {
     requireSignal(signal);
-    let isNew = this.#position.revision > 0;
-    const queue: Queue<void, Snapshot<T>> = {
-      put() {
-        isNew = true;
-      },
-      take: () => {
-        if (!isNew) return undefined;
-        isNew = false;
-        return this.snapshot;
-      },
-      clear() {
-        isNew = false;
-      },
-    };
-    return this.#box(queue, (box) => box.put()).read(signal);
+    return readSnapshots(this, signal);
   }
 
   /** Stops watching. Nothing is delivered after it resolves; what was known stays readable. Idempotent. */
@@ -302,7 +275,7 @@ export class Discovery<T extends Written> implements AsyncDisposable {
   async #close(): Promise<void> {
     const error = new SdError("SD_CLOSED", `the discovery of ${this.prefix} is closed`);
     for (const each of [this.#ready, this.#usable]) each.reject(error);
-    this.#stopGrace();
+    this.#retention[Symbol.dispose]();
     await this.#reflector.close();
     await this.#cache?.close();
     // Not before: the client waits for what is attached, and lets the process end without it.
@@ -314,40 +287,13 @@ export class Discovery<T extends Written> implements AsyncDisposable {
     const isFirst = this.#position.revision === 0;
     const isNewEpoch = position.epoch > this.#position.epoch;
     this.#position = position;
-    // All have returned: who vanishes next has a time of their own.
-    if (!this.#store.isRetaining) this.#stopGrace();
-    else if (isNewEpoch && this.#graceMs > 0) this.#startGrace(this.#graceMs);
-    else if (this.#massLoss && !this.#graceTimer) this.#startGrace(this.#massLoss.holdMs);
+    this.#retention.follow({ isRetaining: this.#store.isRetaining, isNewEpoch });
     this.#snapshot = undefined;
     if (changes.length === 0 && !isFirst && !isNewEpoch) return;
     this.#changedAt = this.#restoredSince ?? this.#client.clock.now();
     this.#instances = undefined;
     if (this.#picker) for (const change of changes) this.#follow(this.#picker, change);
     this.#listeners.emit(changes, position);
-  }
-
-  /** Lets go of what is retained after a while in which it could have returned. */
-  #startGrace(ms: number): void {
-    this.#stopGrace();
-    this.#graceTimer = this.#client.clock.setTimer(ms, () => {
-      this.#graceTimer = undefined;
-      // While etcd cannot be heard, nobody can return.
-      if (this.state.status === "live") this.#store.release(this.#position);
-      else this.#startGrace(ms);
-    });
-  }
-
-  #stopGrace(): void {
-    this.#graceTimer?.[Symbol.dispose]();
-    this.#graceTimer = undefined;
-  }
-
-  #holdBy(massLoss: MassLoss): Holds {
-    return (keys, left) => {
-      const isMass = massLoss.isMass(keys, left);
-      if (isMass) publish("sd:loss:held", () => ({ prefix: this.prefix, keys, left }));
-      return isMass;
-    };
   }
 
   #cacheIn({ storage, path, maxAgeMs }: CacheChoice, limits: Limits): Cache {
@@ -391,26 +337,5 @@ export class Discovery<T extends Written> implements AsyncDisposable {
         ? `no instance of ${this.prefix} is known`
         : `no instance of ${this.prefix} can be picked: ${known} known, each of weight 0`,
     );
-  }
-
-  /** A mailbox that is fed with every change, and ends with this discovery, whatever it still holds. */
-  #box<News, Item>(
-    queue: Queue<News, Item>,
-    feed: (box: Mailbox<News, Item>, changes: readonly Change<T>[]) => void,
-  ): Mailbox<News, Item> {
-    const box = new Mailbox<News, Item>(queue, () => {
-      fed[Symbol.dispose]();
-      ended[Symbol.dispose]();
-    });
-    const fed = this.onChanges((changes) => feed(box, changes));
-    const end = (): void => {
-      queue.clear();
-      box.close();
-    };
-    const ended = this.subscribe(({ status }) => {
-      if (status === "closed") end();
-    });
-    if (this.state.status === "closed") end();
-    return box;
   }
 }

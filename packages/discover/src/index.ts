@@ -1,5 +1,5 @@
 export type { CacheStorage } from "./cache-file.js";
-export type { Change } from "./change.js";
+export type { Change, ChangeListener } from "./change.js";
 export {
   type DiscoverOptions,
   discover,
@@ -9,7 +9,7 @@ export {
   startDiscovery,
   startPrefixDiscovery,
 } from "./discover.js";
-export type { ChangeListener, Discovery, DiscoveryState } from "./discovery.js";
+export type { Discovery, DiscoveryState } from "./discovery.js";
 export type { MassLossOptions } from "./mass-loss.js";
 export type { DiscoveryOptions, WaitOptions } from "./options.js";
 export type { Balancer } from "./picker.js";
