@@ -2,7 +2,7 @@ import { createEtcd3Transport, type Etcd3TransportOptions } from "./etcd/etcd3/e
 import { RetryBudget } from "./etcd/retry-budget.js";
 import type { EtcdTransport } from "./etcd/transport.js";
 import { type Clock, holdProcess, systemClock } from "./kit/clock.js";
-import { deferred } from "./kit/deferred.js";
+import { once } from "./kit/deferred.js";
 import { requireMethods, requireOptions, SdError } from "./kit/errors.js";
 import { type Random, systemRandom } from "./kit/random.js";
 import { Leases } from "./lease/leases.js";
@@ -47,7 +47,8 @@ export class EtcdClient implements AsyncDisposable {
   readonly retries: RetryBudget;
   readonly #attached = new Set<Closeable>();
   #hold: Disposable | undefined;
-  #closed: Promise<void> | undefined;
+  #isClosed = false;
+  readonly #closeOnce = once(() => this.#close());
 
   /** @internal see `createClient()` */
   constructor(transport: EtcdTransport, clock: Clock, random: Random) {
@@ -61,7 +62,7 @@ export class EtcdClient implements AsyncDisposable {
   }
 
   get isClosed(): boolean {
-    return this.#closed !== undefined;
+    return this.#isClosed;
   }
 
   /**
@@ -73,7 +74,7 @@ export class EtcdClient implements AsyncDisposable {
    */
   attach(thing: Closeable): Disposable {
     requireMethods("thing", thing, ["close"]);
-    if (this.#closed) throw new SdError("SD_CLOSED", "the client is closed");
+    if (this.#isClosed) throw new SdError("SD_CLOSED", "the client is closed");
     this.#attached.add(thing);
     this.#hold ??= holdProcess();
     return {
@@ -92,16 +93,11 @@ export class EtcdClient implements AsyncDisposable {
    * Idempotent; bounded in time by what is attached; the process can exit afterwards.
    */
   close(): Promise<void> {
-    if (!this.#closed) {
-      // Known before anything is closed: a listener may close as well.
-      const closed = deferred<void>();
-      this.#closed = closed.promise;
-      this.#close().then(closed.resolve, closed.reject);
-    }
-    return this.#closed;
+    return this.#closeOnce();
   }
 
   async #close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.allSettled([...this.#attached].map(async (thing) => thing.close()));
     this.#attached.clear();
     this.#hold?.[Symbol.dispose]();

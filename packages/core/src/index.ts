@@ -42,7 +42,7 @@ export type { RetryBudget } from "./etcd/retry-budget.js";
 export { Backoff, type BackoffLimits } from "./kit/backoff.js";
 export { publish } from "./kit/channels.js";
 export { type Clock, calendarMs, nextRound, sleep, systemClock, type Timer } from "./kit/clock.js";
-export { type Deferred, deferred } from "./kit/deferred.js";
+export { type Deferred, deferred, once } from "./kit/deferred.js";
 export {
   describe,
   escapeControl,

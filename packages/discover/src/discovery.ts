@@ -4,6 +4,7 @@ import {
   type EtcdClient,
   type Limits,
   Listeners,
+  once,
   type Position,
   prefixRange,
   Reflector,
@@ -87,7 +88,7 @@ export class Discovery<T extends Written> implements AsyncDisposable {
   readonly #retention: Retention;
   /** When what is being restored was last known to be the present. */
   #restoredSince: number | undefined;
-  #closed: Promise<void> | undefined;
+  readonly #closeOnce = once(() => this.#close());
 
   /** @internal see `startDiscovery()` */
   constructor(client: EtcdClient, subject: Subject<T>, options: DiscoveryOptions = {}) {
@@ -259,13 +260,7 @@ export class Discovery<T extends Written> implements AsyncDisposable {
 
   /** Stops watching. Nothing is delivered after it resolves; what was known stays readable. Idempotent. */
   close(): Promise<void> {
-    if (!this.#closed) {
-      // Known before the state changes: a listener may close as well.
-      const closed = deferred<void>();
-      this.#closed = closed.promise;
-      this.#close().then(closed.resolve, closed.reject);
-    }
-    return this.#closed;
+    return this.#closeOnce();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

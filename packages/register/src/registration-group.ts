@@ -1,7 +1,7 @@
 import {
-  deferred,
   type EtcdClient,
   Machine,
+  once,
   type Revocation,
   requireSignal,
   type StateListener,
@@ -40,7 +40,7 @@ export class RegistrationGroup<Update> implements AsyncDisposable {
   readonly #settled = new Set<Registration<Update>>();
   /** How many are not closed. */
   #open: number;
-  #closed: Promise<Revocation> | undefined;
+  readonly #closeOnce = once(() => this.#close());
 
   /** @internal see `startAllRegistrations()` */
   constructor(client: EtcdClient, settings: readonly Settings<Update>[]) {
@@ -94,13 +94,7 @@ export class RegistrationGroup<Update> implements AsyncDisposable {
    * from which on all are gone. If not, the keys go with their leases. Idempotent.
    */
   close(): Promise<Revocation> {
-    if (!this.#closed) {
-      // Known before the state changes: a listener may close as well.
-      const closed = deferred<Revocation>();
-      this.#closed = closed.promise;
-      this.#close().then(closed.resolve, closed.reject);
-    }
-    return this.#closed;
+    return this.#closeOnce();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -10,6 +10,7 @@ import {
   Machine,
   Mailbox,
   newestOnly,
+  once,
   publish,
   type Renewal,
   type Revocation,
@@ -68,7 +69,7 @@ export class Registration<Update> implements AsyncDisposable {
   #holding: Holding<Update> | undefined;
   /** How often in a row the key was put right. */
   #repairs = 0;
-  #closed: Promise<Revocation> | undefined;
+  readonly #closeOnce = once(() => this.#close());
 
   /**
    * @internal see `startRegistration()`
@@ -153,13 +154,7 @@ export class Registration<Update> implements AsyncDisposable {
    * nothing can later. Idempotent.
    */
   close(): Promise<Revocation> {
-    if (!this.#closed) {
-      // Known before the state changes: a listener may close as well.
-      const closed = deferred<Revocation>();
-      this.#closed = closed.promise;
-      this.#close().then(closed.resolve, closed.reject);
-    }
-    return this.#closed;
+    return this.#closeOnce();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

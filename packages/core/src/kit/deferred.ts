@@ -14,3 +14,19 @@ export function deferred<T>(): Deferred<T> {
   });
   return { promise, resolve, reject };
 }
+
+/**
+ * Gives `work` to be called any number of times: it runs at the first, and all get its promise. That is known before
+ * the work begins: whom it tells of itself may call as well.
+ */
+export function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined;
+  return () => {
+    if (!result) {
+      const { promise, resolve, reject } = deferred<T>();
+      result = promise;
+      work().then(resolve, reject);
+    }
+    return result;
+  };
+}
