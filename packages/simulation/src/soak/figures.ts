@@ -70,6 +70,7 @@ export function figures({ etcd, seed, members, isSecure, ledger, scene, samples 
       middle: ledger.presence.middle.figures,
       long: ledger.presence.long.figures,
     },
+    restored: ledger.restoration.figures,
     readmitted: ledger.readmission.figures,
     converged: ledger.convergence.figures,
     reconciled: ledger.reconciliation.figures,

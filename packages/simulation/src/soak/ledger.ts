@@ -41,6 +41,8 @@ export class Ledger extends Record implements Disposable {
     middle: new Latency(),
     long: new Latency(),
   };
+  /** … after etcd has lost its history, and their tokens with it. */
+  readonly restoration = new Latency();
   /** … and of those who were refused by etcd, which is asked again every 24 to 36 s. */
   readonly readmission = new Latency();
   /** From the end of the faults until a discovery that was wrong was right; and after etcd lost its history. */

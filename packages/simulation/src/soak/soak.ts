@@ -77,6 +77,7 @@ async function converge(scene: Scene): Promise<void> {
   const { healedAt } = ledger;
   const outage = outageClass(healedAt - scene.cutAt, TTL_SECONDS);
   const maxWrongMs = scene.hasNewLife ? MAX_SILENCE_MS : MAX_CONVERGENCE_MS;
+  const present = scene.hasNewLife ? ledger.restoration : ledger.presence[outage];
   const converged = scene.hasNewLife ? ledger.reconciliation : ledger.convergence;
   const away = new Set<Registrar>();
   const wrong = new Set(scene.followers.filter((each) => !each.isRight));
@@ -88,7 +89,7 @@ async function converge(scene: Scene): Promise<void> {
     for (const each of away) {
       const wasRefused = scene.hasRefused && each.isGuest;
       if (each.isHome && scene.cutAt === 0) ledger.note(each.name, "is there for the first time");
-      else if (each.isHome) (wasRefused ? ledger.readmission : ledger.presence[outage]).add(tookMs);
+      else if (each.isHome) (wasRefused ? ledger.readmission : present).add(tookMs);
       else if (tookMs < maxAbsenceMs(scene, wasRefused)) continue;
       else
         ledger.blame(

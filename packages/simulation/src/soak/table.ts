@@ -37,6 +37,7 @@ function rowsOf(all: Figures): readonly (readonly [string, string | number])[] {
     ["registered after up to 1 TTL", times(back.short)],
     ["registered after 1 to 3 TTLs", times(back.middle)],
     ["registered after longer", times(back.long)],
+    ["registered after a lost history", times(all.restored)],
     ["back after a refusal", times(all.readmitted)],
     ["put back after a delete or revoke", times(all.repaired)],
     ["right again after heal", times(all.converged)],

@@ -9,6 +9,9 @@ export interface Waiting {
   wait<T>(work: Promise<T>): Promise<T>;
 }
 
+/** An older silence has nothing to do with the next. */
+const DOUBT_MS = 60_000;
+
 /**
  * The token of etcd's authentication, fetched when it is first needed and again when it was refused.
  *
@@ -19,7 +22,9 @@ export class Tokens {
   readonly #clock: Pick<Clock, "now">;
   #current: Promise<Token> | undefined;
   /** What came of `#current`, to tell a refusal of it from a late one of its predecessor. */
-  #fetched: { readonly token: Token; readonly at: number } | undefined;
+  #fetched: { readonly token: Token } | undefined;
+  /** When the first went unanswered of those that did lately. */
+  #doubtedAt: number | undefined;
 
   /** @param authenticate asks etcd; absent if no name and password are configured. */
   constructor(authenticate: (() => Promise<string>) | undefined, clock: Pick<Clock, "now"> = systemClock) {
@@ -49,21 +54,27 @@ export class Tokens {
    *
    * etcd waits with a token until its log is as long as it was when it gave it (`isValidSimpleToken()`). One that
    * was restored from a snapshot begins its log anew, and does not answer for as long as the old one had lived: so
-   * what is older than the connection is not used again. Else etcd is slow, and another token would cost it more.
+   * who gets no answer on another connection either, made after the first silence, does not use it again. Not before:
+   * a dead link is no reason for each of its clients to cost etcd a bcrypt.
    */
   doubt(used: Token, connectedAt: number): void {
-    if (used !== undefined && this.#fetched && this.#fetched.at <= connectedAt) this.refuse(used);
+    if (used === undefined || this.#fetched?.token !== used) return;
+    const now = this.#clock.now();
+    const since = this.#doubtedAt;
+    if (since === undefined || since < now - DOUBT_MS) this.#doubtedAt = now;
+    else if (connectedAt >= since) this.refuse(used);
   }
 
   #fetch(authenticate: () => Promise<string>): Promise<Token> {
     return authenticate().then<Token, Token>(
       (token) => {
-        this.#fetched = { token, at: this.#clock.now() };
+        this.#fetched = { token };
+        this.#doubtedAt = undefined;
         return token;
       },
       (error) => {
         if (isAuthenticationOff(error)) {
-          this.#fetched = { token: undefined, at: this.#clock.now() };
+          this.#fetched = { token: undefined };
           return undefined;
         }
         this.#current = undefined;
