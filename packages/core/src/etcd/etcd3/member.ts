@@ -4,6 +4,7 @@ import type { MemberAddress } from "./endpoints.js";
 import { networkError } from "./failures.js";
 import { Lane, type LaneName, laneNames } from "./lane.js";
 import type { Settings } from "./options.js";
+import { Standing } from "./standing.js";
 
 /** After a failed connection: short, so that a member that is back is found within a second. */
 const COOLING = { baseMs: 100, capMs: 1_000 };
@@ -12,15 +13,15 @@ const HEAD_START_MS = { least: 250, most: 1_000 };
 
 /** One etcd member: its lanes, and what we think of it. */
 export class Member {
+  readonly standing: Standing;
   readonly #settings: Settings;
   readonly #lanes: Readonly<Record<LaneName, Lane>>;
   #backoff = Backoff.start(COOLING);
   #cooling: { readonly untilMs: number; readonly error: unknown } | undefined;
-  #troubledAt: number | undefined;
-  #isUnreachable = false;
   #connectMs = 0;
 
   constructor(address: MemberAddress, settings: Settings) {
+    this.standing = new Standing(settings.clock);
     this.#settings = settings;
     const lane = (name: LaneName): Lane =>
       new Lane(address, name, settings, (connection) => {
@@ -31,16 +32,6 @@ export class Member {
         }
       });
     this.#lanes = { calls: lane("calls"), renewals: lane("renewals"), watches: lane("watches") };
-  }
-
-  /** When the member last gave cause for doubt; `undefined` if it has answered since. */
-  get troubledAt(): number | undefined {
-    return this.#troubledAt;
-  }
-
-  /** Whether the last attempt to connect has failed: worse than a connection that broke. */
-  get isUnreachable(): boolean {
-    return this.#isUnreachable;
   }
 
   /** The connection, if a call can go out on it at once. */
@@ -84,16 +75,15 @@ export class Member {
   /** An answer came: whatever was held against the member is forgotten. */
   answered(connection: Connection): void {
     connection.answeredAt = this.#settings.clock.now();
-    this.#isUnreachable = false;
-    if (this.#troubledAt === undefined && this.#cooling === undefined) return;
-    this.#troubledAt = undefined;
+    this.standing.answered();
+    if (this.#cooling === undefined) return;
     this.#cooling = undefined;
     this.#backoff = Backoff.start(COOLING);
   }
 
   /** Asks this member last from now on, until it answers. Its connections stay. */
   suspect(): void {
-    this.#troubledAt = this.#settings.clock.now();
+    this.standing.suspected();
   }
 
   async close(): Promise<void> {
@@ -102,8 +92,7 @@ export class Member {
 
   #failed(error: unknown): void {
     const { clock, random } = this.#settings;
-    this.#isUnreachable = true;
-    this.suspect();
+    this.standing.unreachable();
     this.#cooling = { untilMs: clock.now() + this.#backoff.delayMs(random), error };
     this.#backoff = this.#backoff.next();
   }

@@ -7,9 +7,8 @@ import { Member } from "./member.js";
 import type { Settings } from "./options.js";
 
 /**
- * The members of the cluster, in the order in which they are asked: those with a connection first, then
- * those that gave cause for doubt, the longest ago of them first, then those that could not be reached. None
- * is ever excluded, none is pinned.
+ * The members of the cluster, in the order in which they are asked: by their `Standing`, and among equals those
+ * with a connection first. None is ever excluded, none is pinned.
  *
  * The order is otherwise random, once per client: thousands of clients with the same configuration spread.
  */
@@ -46,18 +45,8 @@ export class Members {
   #order(lane: LaneName, elsewhere: boolean): readonly Member[] {
     if (this.#members.length === 1) return this.#members;
     const order = this.#members
-      .map((member) => ({
-        member,
-        isUnreachable: member.isUnreachable,
-        troubledAt: member.troubledAt,
-        isReady: member.ready(lane) !== undefined,
-      }))
-      .sort((a, b) => {
-        if (a.isUnreachable !== b.isUnreachable) return a.isUnreachable ? 1 : -1;
-        if (a.troubledAt !== undefined && b.troubledAt !== undefined) return a.troubledAt - b.troubledAt;
-        if (a.troubledAt !== b.troubledAt) return a.troubledAt === undefined ? -1 : 1;
-        return Number(b.isReady) - Number(a.isReady);
-      })
+      .map((member) => ({ member, isReady: member.ready(lane) !== undefined }))
+      .sort((a, b) => a.member.standing.compare(b.member.standing) || Number(b.isReady) - Number(a.isReady))
       .map(({ member }) => member);
     if (elsewhere) order.push(...order.splice(0, 1));
     return order;
