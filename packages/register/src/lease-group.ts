@@ -29,8 +29,6 @@ export type Terms = Pick<Settings<unknown>, "key" | "ttlSeconds" | "closeTimeout
  * it pay for what is shared, of which it has none.
  */
 export class LeaseGroup {
-  /** The confirmed renewals of one lease after another. */
-  readonly renewals = new Listeners<[renewal: Renewal]>();
   readonly writes: Pick<Writes, "write">;
   /** What several write with; `undefined` for one alone. */
   readonly #shared: Writes | undefined;
@@ -47,6 +45,9 @@ export class LeaseGroup {
   /** Of leases with one id: it outlives a lease that is lost and recovered. Made when somebody departs. */
   #reign: AbortController | undefined;
   readonly #ownLeases = new Set<bigint>();
+  readonly #renewals = new Listeners<[renewal: Renewal]>();
+  /** Of the lease that we have, once somebody wants to hear. */
+  #renewed: Disposable | undefined;
   #lease: Lease | undefined;
   #obtaining: Promise<Lease> | undefined;
   #revoking: Promise<Revocation> | undefined;
@@ -87,6 +88,13 @@ export class LeaseGroup {
       this.#obtaining = undefined;
     });
     return await (this.#shared ? waitFor(this.#obtaining, { signal }) : this.#obtaining);
+  }
+
+  /** Calls `listener` on the confirmed renewals of one lease after another. */
+  onRenewal(listener: (renewal: Renewal) => void): Disposable {
+    const added = this.#renewals.add(listener);
+    this.#hearRenewals();
+    return added;
   }
 
   /** Watches one of our keys, from when it is known what it holds. */
@@ -170,8 +178,15 @@ export class LeaseGroup {
     if (this.#lease?.id !== lease.id) this.#begin();
     this.#lease = lease;
     this.#remember(lease.id);
-    lease.onRenewal((renewal) => this.renewals.emit(renewal));
+    this.#renewed?.[Symbol.dispose]();
+    this.#renewed = undefined;
+    this.#hearRenewals();
     return lease;
+  }
+
+  #hearRenewals(): void {
+    if (this.#renewals.size === 0) return;
+    this.#renewed ??= this.#lease?.onRenewal((renewal) => this.#renewals.emit(renewal));
   }
 
   /** Another lease, so the one before is gone: it had expired, or could not be recovered. */

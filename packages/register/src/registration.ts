@@ -117,7 +117,7 @@ export class Registration<Update> implements AsyncDisposable {
       renewed[Symbol.dispose]();
       ended[Symbol.dispose]();
     });
-    const renewed = this.#group.renewals.add((renewal) => box.put(renewal));
+    const renewed = this.#group.onRenewal((renewal) => box.put(renewal));
     const ended = this.subscribe(({ status }) => {
       if (status === "draining" || status === "failed") box.close();
     });

@@ -1,4 +1,4 @@
-import { channel } from "node:diagnostics_channel";
+import { type Channel, channel } from "node:diagnostics_channel";
 
 /**
  * What the packages tell, by channel name (`sd:<noun>:<participle>`).
@@ -92,9 +92,18 @@ export interface SdChannels {
   "sd:listener:failed": { readonly error: unknown };
 }
 
+/** Node holds a channel weakly, and finds it by a call into C++: too dear for each renewal of ten thousand leases. */
+const channels = new Map<string, Channel>();
+
+function channelOf(name: string): Channel {
+  const known = channels.get(name) ?? channel(name);
+  channels.set(name, known);
+  return known;
+}
+
 /** Publishes `payload()` on `name`, built only if somebody listens. Tells whether somebody did. */
 export function publish<Name extends keyof SdChannels>(name: Name, payload: () => SdChannels[Name]): boolean {
-  const target = channel(name);
+  const target = channelOf(name);
   if (!target.hasSubscribers) return false;
   target.publish(payload());
   return true;

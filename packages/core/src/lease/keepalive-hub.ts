@@ -35,15 +35,21 @@ const HURRY_MS = 200;
 const MAX_UNANSWERED = 2;
 /** How much of a new measurement goes into the round trip that is reckoned with. */
 const MEASURE_SHARE = 0.25;
-/** Renewals due so close together are sent together. */
-const SLACK_MS = 50;
+/**
+ * Renewals due so close together are sent together, up to so much early. Of 10,000 leases (TTL 15) that are 500 at
+ * a time: their code and the connection are in use once, and not twenty times a second.
+ */
+const SLACK_MS = 250;
+/** If that is less: this part of the time between two renewals. */
+const SLACK_SHARE = 0.05;
 
 const thirdOf = (lease: Lease): number => (lease.ttlSeconds * 1_000) / 3;
+const slackOf = (lease: Lease): number => Math.min(SLACK_MS, SLACK_SHARE * thirdOf(lease));
 
 /**
  * Renews all leases of a client on one stream.
  *
- * Each lease is renewed every third of its TTL, ±10 %, from a random first phase; on a link so slow that the
+ * Each lease is renewed every third of its TTL, ±10 %, or up to 5 % sooner together with others, from a random first phase; on a link so slow that the
  * answer is not there by then, without waiting for it. A stream that ends, or
  * that leaves a renewal unanswered, is replaced on another member, for ever; nothing is lost with it but
  * time. The stream exists while there is a lease.
@@ -190,7 +196,7 @@ export class KeepaliveHub {
       lease.asked = undefined;
       lease.renewAt = now;
     }
-    if (this.#loop.isOpen && lease.renewAt <= now + SLACK_MS) {
+    if (this.#loop.isOpen && lease.renewAt <= now + slackOf(lease)) {
       if (lease.asked !== undefined && this.#isBehind(lease, lease.asked)) {
         lease.renewAt = this.#answerDueAt(lease, lease.asked);
       } else this.#ask(lease, now);
