@@ -66,6 +66,11 @@ describe("registerAll()", () => {
       [instance, { ...instance, id: "c", address: "x" }],
       'instances[1]: address must be host:port with a port from 1 to 65535, such as localhost:8000, got "x"',
     ],
+    [
+      "one with a TTL of its own",
+      [instance, { ...instance, id: "c", ttlSeconds: 30 }],
+      "instances[1]: ttlSeconds must be set beside instances, for all of them, got 30",
+    ],
     ["a lone surrogate", [{ ...instance, id: "\ud800" }], "instances[0]: id must be well-formed Unicode"],
     [
       "one key twice",

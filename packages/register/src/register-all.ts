@@ -1,6 +1,12 @@
 import { type EtcdClient, invalidArgument, requireOptions, SdError } from "@sd/core";
 import { type InstanceUpdate, rawContent } from "./content.js";
-import { checkSettings, instanceSettings, type RegisterAllOptions, type Settings } from "./options.js";
+import {
+  checkSettings,
+  instanceSettings,
+  type RegisterAllOptions,
+  type RegistrationOptions,
+  type Settings,
+} from "./options.js";
 import { checkArguments, type WaitOptions, whenReady } from "./register.js";
 import { RegistrationGroup } from "./registration-group.js";
 
@@ -40,6 +46,7 @@ export function startAllRegistrations(client: EtcdClient, options: RegisterAllOp
   const settings = Array.from(instances, (instance, index) => {
     try {
       requireOptions("it", instance);
+      refuseShared(instance);
       return instanceSettings(instance, options);
     } catch (error) {
       throw SdError.is(error) ? new SdError(error.code, `instances[${index}]: ${error.message}`) : error;
@@ -55,5 +62,15 @@ function checkDistinct(settings: readonly Settings<InstanceUpdate>[]): void {
     const text = Buffer.from(key).toString();
     if (seen.has(text)) throw invalidArgument("instances", "each of a key of its own", text);
     seen.add(text);
+  }
+}
+
+/** What one instance cannot have for itself, as the lease is shared. */
+const shared = ["ttlSeconds", "minTtlSeconds", "onConflict", "closeTimeoutMs"] as const;
+
+function refuseShared(instance: object): void {
+  for (const name of shared) {
+    const value = (instance as RegistrationOptions)[name];
+    if (value !== undefined) throw invalidArgument(name, "set beside instances, for all of them", value);
   }
 }
