@@ -52,6 +52,7 @@ export class LeaseGroup {
   #obtaining: Promise<Lease> | undefined;
   #revoking: Promise<Revocation> | undefined;
   #isDisbanded = false;
+  #revocation: Revocation | undefined;
 
   /** @param terms of each registration; the first says what they agree on. */
   constructor(client: EtcdClient, terms: readonly [Terms, ...Terms[]]) {
@@ -100,6 +101,11 @@ export class LeaseGroup {
   /** Watches one of our keys, from when it is known what it holds. */
   watch(key: Uint8Array, known: Known, onChange: OnChange): Guard {
     return this.#guards?.watch(key, known, onChange) ?? watchKey(this.#client, key, known, onChange);
+  }
+
+  /** How the last lease ended, once it was given up; then nothing that was under it is left, if that is confirmed. */
+  get revocation(): Revocation | undefined {
+    return this.#revocation;
   }
 
   /** All are about to leave: whoever is first revokes the lease for all. */
@@ -162,6 +168,7 @@ export class LeaseGroup {
     const guarded = this.#guards?.close();
     const revocation = (await this.#lease?.revoke({ timeoutMs })) ?? { confirmed: true, revision: undefined };
     await guarded;
+    this.#revocation = revocation;
     return revocation;
   }
 

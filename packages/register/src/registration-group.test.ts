@@ -372,6 +372,17 @@ describe("RegistrationGroup.close()", () => {
     bench.memory.thaw();
   });
 
+  it("is confirmed if the lease is gone, also for one that was closed before in vain (R9)", async () => {
+    const group = await bench.run(registerAll(bench.client, { ...options, closeTimeoutMs: 800 }));
+    bench.memory.freeze();
+    const [first] = group.registrations as [(typeof group.registrations)[number]];
+    expect(await bench.run(first.close(), 800)).toMatchObject({ confirmed: false });
+    bench.memory.thaw();
+    expect(await bench.run(group.close())).toMatchObject({ confirmed: true });
+    expect(first.state).toEqual({ status: "deregistered", confirmed: false });
+    expect(bench.textOf(keyOf(0))).toBeUndefined();
+  });
+
   it("is called by the client's close()", async () => {
     const group = await begin();
     await bench.run(bench.client.close());

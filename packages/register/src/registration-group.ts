@@ -34,6 +34,8 @@ export class RegistrationGroup<Update> implements AsyncDisposable {
   readonly registrations: readonly Registration<Update>[];
   readonly #machine = new Machine<GroupState>({ status: "registering" }, groupTransitions);
   readonly #leases: readonly LeaseGroup[];
+  /** Of each registration, in their order. */
+  readonly #leaseOf: readonly (LeaseGroup | undefined)[];
   readonly #attachment: Disposable;
   #registered = 0;
   /** Those that were registered once, or have ended. */
@@ -53,6 +55,7 @@ export class RegistrationGroup<Update> implements AsyncDisposable {
       for (const each of terms) leaseOf.set(each, lease);
       return lease;
     });
+    this.#leaseOf = settings.map((each) => leaseOf.get(each));
     this.registrations = settings.map((each) => {
       const registration = new Registration(client, each, leaseOf.get(each));
       registration.subscribe((state, previous) => this.#follow(registration, state, previous));
@@ -104,8 +107,14 @@ export class RegistrationGroup<Update> implements AsyncDisposable {
   async #close(): Promise<Revocation> {
     this.#machine.enter({ status: "draining" });
     for (const lease of this.#leases) lease.disband();
-    const revocations = await Promise.all(this.registrations.map((registration) => registration.close()));
-    const revocation = sumOf(revocations);
+    const closed = await Promise.all(this.registrations.map((registration) => registration.close()));
+    const revocation = sumOf(
+      closed.map((own, index) => {
+        // One that was closed before, in vain, has gone with the lease.
+        const common = this.#leaseOf[index]?.revocation;
+        return common?.confirmed ? common : own;
+      }),
+    );
     this.#attachment[Symbol.dispose]();
     this.#machine.enter({ status: "deregistered", confirmed: revocation.confirmed });
     return revocation;
