@@ -128,6 +128,8 @@ export class LeaseGroup {
   async #depart(key: Uint8Array, { id: lease }: Lease, writes: Writes): Promise<Revocation> {
     const client = this.#client;
     const timeoutMs = this.#closeTimeoutMs;
+    const { clock } = client;
+    const until = clock.now() + timeoutMs;
     this.#reign ??= new AbortController();
     const { signal } = this.#reign;
     let failure: unknown = new SdError("SD_UNAVAILABLE", `deletion not confirmed in ${timeoutMs} ms`);
@@ -140,9 +142,13 @@ export class LeaseGroup {
       },
     });
     try {
-      return await waitFor(gone.promise, { clock: client.clock, timeoutMs, signal });
+      return await waitFor(gone.promise, { clock, timeoutMs, signal });
     } catch {
-      if (this.#isOver) return await this.#end();
+      if (this.#isOver) {
+        // The others have closed meanwhile; their time ends later than ours.
+        const bounds = { clock, timeoutMs: until - clock.now(), onTimeout: () => failure };
+        return await waitFor(this.#end(), bounds).catch((cause: unknown) => ({ confirmed: false, cause }));
+      }
       // With the lease that it was under.
       if (signal.aborted) return { confirmed: true, revision: undefined };
       return { confirmed: false, cause: failure };

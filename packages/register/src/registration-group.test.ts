@@ -383,6 +383,19 @@ describe("RegistrationGroup.close()", () => {
     expect(bench.textOf(keyOf(0))).toBeUndefined();
   });
 
+  it("is bounded also for one that was closing by itself, from when it began (R9)", async () => {
+    const group = await bench.run(registerAll(bench.client, { ...options, closeTimeoutMs: 800 }));
+    bench.memory.freeze();
+    const startedAt = bench.clock.now();
+    const [first] = group.registrations as [(typeof group.registrations)[number]];
+    const alone = first.close().then(() => bench.clock.now() - startedAt);
+    await bench.clock.advance(400);
+    const all = group.close().then(() => bench.clock.now() - startedAt);
+    await bench.clock.advance(2_000);
+    expect(await Promise.all([alone, all])).toEqual([800, 1_200]);
+    bench.memory.thaw();
+  });
+
   it("is called by the client's close()", async () => {
     const group = await begin();
     await bench.run(bench.client.close());
