@@ -163,8 +163,8 @@ export class Discovery<T extends Written> implements AsyncDisposable {
    *   discovery goes on.
    * @throws SdError `SD_CLOSED` if it is closed before.
    */
-  async ready(options: WaitOptions = {}): Promise<void> {
-    await this.#wait(this.#ready.promise, options);
+  ready(options: WaitOptions = {}): Promise<void> {
+    return this.#wait(this.#ready.promise, options);
   }
 
   /**
@@ -173,8 +173,8 @@ export class Discovery<T extends Written> implements AsyncDisposable {
    *
    * @throws as `ready()`.
    */
-  async usable(options: WaitOptions = {}): Promise<void> {
-    await this.#wait(this.#usable.promise, options);
+  usable(options: WaitOptions = {}): Promise<void> {
+    return this.#wait(this.#usable.promise, options);
   }
 
   async #wait(promise: Promise<void>, options: WaitOptions): Promise<void> {

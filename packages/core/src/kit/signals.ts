@@ -73,6 +73,7 @@ export function waitFor<T>(
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<T> {
+  if (!signal && timeoutMs === undefined) return work;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       work.catch(() => {});

@@ -3,7 +3,7 @@ import type { EtcdTransport } from "../etcd/transport.js";
 import type { Header, KeyValue, Page, RangeResponse } from "../etcd/types.js";
 import { type Clock, nextRound } from "../kit/clock.js";
 import { SdError } from "../kit/errors.js";
-import { linkSignals } from "../kit/signals.js";
+import { type LinkedController, linkSignals } from "../kit/signals.js";
 import { inRange, type KeyRange, printableRange } from "./key-range.js";
 import { bytesOf } from "./limits.js";
 import type { PageSize } from "./page-size.js";
@@ -47,16 +47,16 @@ export async function* listRange(
   range: KeyRange,
   { clock, pages, first = transport, elsewhere, onPage, signal }: ListOptions,
 ): AsyncGenerator<Slice, void, void> {
-  const reading = linkSignals(signal);
+  // Nobody can stop while the first page is waited for: most lists need no signal of their own.
+  let reading: LinkedController | undefined;
   let isOver = false;
-  const options = { signal: reading.signal, elsewhere };
   const ask = async (key: Uint8Array, revision?: number): Promise<RangeResponse> => {
     for (let source = revision === undefined && !elsewhere ? first : transport; ; source = transport) {
       const { limit } = pages;
       const askedAt = clock.now();
       const request = { ...range, key, limit, ...(revision !== undefined && { revision }) };
       try {
-        const page = await source.range(request, options);
+        const page = await source.range(request, { signal: reading?.signal ?? signal, elsewhere });
         pages.came(pageOf(page), page.count, clock.now() - askedAt);
         return page;
       } catch (error) {
@@ -79,6 +79,7 @@ export async function* listRange(
     for (;;) {
       onPage?.(page);
       const following = keyAfter(page, pageOf(page).last, asked);
+      if (following) reading ??= linkSignals(signal);
       const next = following && ask(following, header.revision);
       // It is awaited below; until then, its failure is nobody's.
       next?.catch(() => {});
@@ -99,8 +100,8 @@ export async function* listRange(
     isOver = true;
   } finally {
     // An abort makes an error, which costs as much as a small list: only where a page is on its way.
-    if (isOver) reading[Symbol.dispose]();
-    else reading.abort();
+    if (isOver) reading?.[Symbol.dispose]();
+    else reading?.abort();
   }
 }
 

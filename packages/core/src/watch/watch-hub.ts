@@ -173,12 +173,8 @@ export class WatchHub implements WatchCarrier {
     watch.id = this.#nextId++;
     this.#byId.set(watch.id, watch);
     this.#uncreated.set(watch.id, this.#clock.now());
-    this.#loop.send({
-      type: "create",
-      watchId: watch.id,
-      ...watch.range,
-      startRevision: watch.nextRevision,
-    });
+    const { id: watchId, range, nextRevision: startRevision } = watch;
+    this.#loop.send({ type: "create", watchId, ...range, startRevision });
     this.#askedAt ??= this.#clock.now();
     this.#watchOverLife();
   }

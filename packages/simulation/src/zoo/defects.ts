@@ -64,8 +64,8 @@ export const defects: readonly Defect[] = [
     patches: [
       {
         file: watchHub,
-        find: "      ...watch.range,\n      startRevision: watch.nextRevision,",
-        replace: "      ...watch.range,\n      startRevision: 0,",
+        find: "nextRevision: startRevision } = watch;",
+        replace: "nextRevision } = watch;\n    const startRevision = 0 * nextRevision;",
       },
     ],
   },
