@@ -15,7 +15,8 @@ export { decodeUtf8, type InstanceKey, instanceKey, parseInstanceKey, servicePre
 export { Lease, type LeaseState, type Renewal, type Revocation, type RevokeOptions } from "./lease/lease.js";
 export { type GrantOptions, Leases, type RecoverOptions } from "./lease/leases.js";
 export { inRange, type KeyRange, prefixRange } from "./watch/key-range.js";
-export { Reflector, type ReflectorOptions, type ReflectorState, type Seen } from "./watch/reflector.js";
+export { Reflector, type ReflectorOptions, type Seen } from "./watch/reflector.js";
+export type { ReflectorState } from "./watch/reflector-state.js";
 export { defaultLimits, type Limits, requireWithin } from "./watch/limits.js";
 export type { Draft, Position, Store } from "./watch/store.js";
 export { type Gap, Watch, type WatchCarrier, type WatchSink } from "./watch/watch.js";

@@ -1,48 +1,22 @@
 import { retryDelayMs } from "../etcd/retry.js";
 import type { EtcdTransport } from "../etcd/transport.js";
-import type { KeyValue } from "../etcd/types.js";
 import { Backoff } from "../kit/backoff.js";
 import { publish } from "../kit/channels.js";
 import { type Clock, sleep } from "../kit/clock.js";
-import { deferred } from "../kit/deferred.js";
 import { invalidArgument, SdError } from "../kit/errors.js";
-import { Machine, type StateListener, type Transitions } from "../kit/machine.js";
+import type { StateListener } from "../kit/machine.js";
 import type { Random } from "../kit/random.js";
-import { Audit } from "./audit.js";
-import type { Finding } from "./compare.js";
 import type { FirstPages } from "./first-pages.js";
-import { HeldBack } from "./held-back.js";
-import { anchorOf, clusterOf, type History, type HistoryBreak, isSameCluster, newestPut } from "./history.js";
+import { Following, type Held } from "./following.js";
+import type { HistoryBreak } from "./history.js";
 import { Intake } from "./intake.js";
 import { type KeyRange, printableRange } from "./key-range.js";
-import { bytesAdded, checkLimits, defaultLimits, keysAfter, type Limits } from "./limits.js";
+import { checkLimits, defaultLimits, type Limits } from "./limits.js";
 import { listRange } from "./list.js";
 import { PageSize } from "./page-size.js";
-import type { Position, Store } from "./store.js";
-import { type Gap, Watch, type WatchSink } from "./watch.js";
+import { ReflectorMachine, type ReflectorState } from "./reflector-state.js";
+import type { Store } from "./store.js";
 import type { WatchHub } from "./watch-hub.js";
-
-/**
- * How the store stands to etcd.
- *
- * - `syncing`: not yet complete. `error` is why the last try failed, if one did.
- * - `live`: complete, and every change arrives: at most 15 s late, whatever the network does.
- * - `stale`: complete as of `since` (on the client's clock), and true to nothing later. It is kept. Ends when
- *   the watch stands again and has caught up.
- * - `closed`.
- */
-export type ReflectorState =
-  | { readonly status: "syncing"; readonly error: unknown }
-  | { readonly status: "live" }
-  | { readonly status: "stale"; readonly since: number; readonly error: unknown }
-  | { readonly status: "closed" };
-
-export const reflectorTransitions: Transitions<ReflectorState> = {
-  syncing: ["syncing", "stale", "live", "closed"],
-  live: ["stale", "closed"],
-  stale: ["stale", "live", "closed"],
-  closed: [],
-};
 
 /** What a reflector needs of its client. */
 export interface ReflectorPorts {
@@ -79,23 +53,10 @@ export interface Seen {
   readonly since: number;
 }
 
-/** What becomes of a watch, as its sink tells. */
-interface Following {
-  onLive(): void;
-  /** Up to which revision the watch has delivered: more than the store shows, if some of it is held back. */
-  delivered(): number;
-  /** A list is needed; nothing more of the watch is taken. */
-  end(): void;
-  /** etcd refuses. */
-  fail(error: unknown): void;
-}
-
 /** After being live for so long, trouble is new trouble. */
 const HEALTHY_MS = 30_000;
 /** Two looks at a lower revision, so far apart, before the history is judged broken (etcd #20418). */
 const CONFIRM_MS = 3_000;
-/** A list that is no older is the present, as near as can be told: it is live as soon as it is watched. */
-const FRESH_MS = 5_000;
 const CHECK_EVERY_MS = 60_000;
 const MIN_CHECK_EVERY_MS = 1_000;
 
@@ -114,26 +75,16 @@ export class Reflector implements AsyncDisposable {
   readonly #ports: ReflectorPorts;
   readonly #range: KeyRange;
   readonly #store: Store;
-  readonly #machine = new Machine<ReflectorState>(
-    { status: "syncing", error: undefined },
-    reflectorTransitions,
-  );
+  readonly #machine: ReflectorMachine;
   /** Ends what is asked; its signal is made for the first list or pause. */
   readonly #abort = new AbortController();
   #isClosed = false;
-  #stopFollowing = (): void => {};
   readonly #pages = new PageSize();
   readonly #run: Promise<void>;
   readonly #limits: Limits;
   readonly #checkEveryMs: number;
-  /** `undefined` before the first list. */
-  #history: History | undefined;
-  /** When the last list was begun, or what the store holds was handed over. */
-  #listedAt = Number.NEGATIVE_INFINITY;
-  /** Of what the store holds, at most: exact after a list. */
-  #bytes = 0;
-  /** What the last comparison has found, until a list has mended it. */
-  #finding: Finding | undefined;
+  readonly #held: Held;
+  #following: Following | undefined;
   #repairs = 0;
 
   /** @throws SdError `SD_INVALID_ARGUMENT` for an option that cannot work. */
@@ -149,9 +100,11 @@ export class Reflector implements AsyncDisposable {
     this.#range = range;
     this.#store = store;
     this.#checkEveryMs = checkEveryMs;
+    this.#machine = new ReflectorMachine(ports.clock);
+    this.#held = { history: undefined, listedAt: Number.NEGATIVE_INFINITY, bytes: 0, finding: undefined };
     if (revision !== undefined) {
-      this.#listedAt = ports.clock.now();
-      this.#history = { position: { revision, epoch: 1 }, clusterId: undefined, anchor: undefined };
+      this.#held.listedAt = ports.clock.now();
+      this.#held.history = { position: { revision, epoch: 1 }, clusterId: undefined, anchor: undefined };
     }
     this.#run = this.#loop();
   }
@@ -162,7 +115,7 @@ export class Reflector implements AsyncDisposable {
 
   /** The cluster that answers; `undefined` until etcd has told. */
   get clusterId(): bigint | undefined {
-    return this.#history?.clusterId;
+    return this.#held.history?.clusterId;
   }
 
   /**
@@ -173,13 +126,12 @@ export class Reflector implements AsyncDisposable {
    */
   restore({ revision, clusterId, since }: Seen): void {
     const { state } = this;
-    if (this.#history || state.status !== "syncing") {
+    if (this.#held.history || state.status !== "syncing") {
       throw new SdError("SD_INVARIANT", "nothing can be restored after the first list");
     }
     // A list that is on its way sees that it was begun without, and is read again.
-    this.#history = { position: { revision, epoch: 1 }, clusterId, anchor: undefined };
-    const error = state.error ?? new SdError("SD_UNAVAILABLE", "etcd has not answered yet");
-    this.#machine.enter({ status: "stale", since, error });
+    this.#held.history = { position: { revision, epoch: 1 }, clusterId, anchor: undefined };
+    this.#machine.restore(since, state.error ?? new SdError("SD_UNAVAILABLE", "etcd has not answered yet"));
   }
 
   /** Calls `listener` on every change of state, in order. */
@@ -201,17 +153,17 @@ export class Reflector implements AsyncDisposable {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#abort.abort(new SdError("SD_CLOSED", "the reflector is closed"));
-    this.#stopFollowing();
-    this.#machine.enter({ status: "closed" });
+    this.#following?.end();
+    this.#machine.close();
   }
 
   async #loop(): Promise<void> {
     const { clock, random } = this.#ports;
     let backoff = Backoff.start();
-    let mustList = this.#history === undefined;
+    let mustList = this.#held.history === undefined;
     while (!this.#isClosed) {
       const triedAt = clock.now();
-      let liveSince = Number.POSITIVE_INFINITY;
+      this.#following = undefined;
       let isListed = false;
       let failure: unknown;
       try {
@@ -222,17 +174,17 @@ export class Reflector implements AsyncDisposable {
         }
         mustList = true;
         isListed = true;
-        await this.#follow(() => {
-          liveSince = Math.min(liveSince, clock.now());
-        });
+        this.#following = this.#follow();
+        await this.#following.over;
       } catch (error) {
         if (this.#isClosed) return;
         // The client is closed: there is nothing to wait for.
         if (SdError.is(error, "SD_CLOSED")) return this.#end();
         publish("sd:reflector:failed", () => ({ prefix: printableRange(this.#range), error }));
-        this.#fall(error);
+        this.#machine.fall(error);
         failure = error;
       }
+      const liveSince = this.#following?.liveSince ?? Number.POSITIVE_INFINITY;
       if (clock.now() - liveSince > HEALTHY_MS) backoff = Backoff.start();
       const triedMs = isListed ? 0 : clock.now() - triedAt;
       const pauseMs = retryDelayMs(failure, backoff, random, { triedMs });
@@ -246,14 +198,15 @@ export class Reflector implements AsyncDisposable {
     const { clock } = this.#ports;
     const startedAt = clock.now();
     // A comparison may have seen in the past what a list of the present cannot show.
-    const finding = this.#finding;
+    const { finding } = this.#held;
     const seen = finding === "another-past" || finding === "another-cluster" ? finding : undefined;
     let intake = await this.#read(seen, false);
-    if (this.#history && intake.history.position.revision < this.#history.position.revision) {
+    const { history } = this.#held;
+    if (history && intake.history.position.revision < history.position.revision) {
       await sleep(clock, CONFIRM_MS, this.#abort.signal);
       intake = await this.#read(seen, true);
     }
-    this.#listedAt = startedAt;
+    this.#held.listedAt = startedAt;
     publish("sd:reflector:listed", () => ({
       prefix: printableRange(this.#range),
       revision: intake.history.position.revision,
@@ -265,7 +218,7 @@ export class Reflector implements AsyncDisposable {
 
   async #read(broken: HistoryBreak | undefined, elsewhere: boolean): Promise<Intake> {
     const { transport, lists = transport, clock } = this.#ports;
-    const history = this.#history;
+    const { history } = this.#held;
     const intake = new Intake({ store: this.#store, history, limits: this.#limits, broken });
     const slices = listRange(transport, this.#range, {
       clock,
@@ -277,7 +230,7 @@ export class Reflector implements AsyncDisposable {
     });
     let isTaken = true;
     for await (const slice of slices) {
-      isTaken = this.#history === history && intake.take(slice);
+      isTaken = this.#held.history === history && intake.take(slice);
       if (!isTaken) break;
     }
     return isTaken ? intake : this.#read(intake.broken, elsewhere);
@@ -286,10 +239,10 @@ export class Reflector implements AsyncDisposable {
   #replace(intake: Intake): void {
     const { history, broken, bytes } = intake;
     const { revision, epoch } = history.position;
-    const finding = this.#finding;
-    this.#finding = undefined;
-    this.#history = history;
-    this.#bytes = bytes;
+    const { finding } = this.#held;
+    this.#held.finding = undefined;
+    this.#held.history = history;
+    this.#held.bytes = bytes;
     const prefix = printableRange(this.#range);
     if (broken) publish("sd:epoch:begun", () => ({ prefix, revision, epoch, reason: broken }));
     intake.replace();
@@ -298,163 +251,24 @@ export class Reflector implements AsyncDisposable {
     publish("sd:reflector:repaired", () => ({ prefix, revision, finding, repairs: this.#repairs }));
   }
 
-  /** Watches from the position on. Resolves when a list is needed; rejects when etcd refuses. */
-  async #follow(onLive: () => void): Promise<void> {
-    const { revision } = (this.#history as History).position;
-    const over = deferred<void>();
-    // At once: what is on its way must find neither a closed reflector, nor one that has missed something.
-    const end = (): void => {
-      watch[Symbol.dispose]();
-      held[Symbol.dispose]();
-      audit[Symbol.dispose]();
-      over.resolve();
-    };
-    const audit = this.#audit(end, () => held.release());
-    const delivered = (): number => watch.revision;
-    const sink = this.#sink(audit, { onLive, end, fail: over.reject, delivered });
-    const held = new HeldBack(sink, audit, this.#ports.clock);
-    const watch = new Watch(this.#ports.watches, this.#range, revision, held);
-    this.#stopFollowing = end;
-    if (this.#isClosed) end();
-    try {
-      await over.promise;
-    } finally {
-      end();
-    }
-  }
-
-  #audit(end: () => void, onProved: () => void): Audit {
-    const { transport, clock, random } = this.#ports;
-    // Written out, as all that each of 1,000 discoveries makes: spread together, it takes 1.9 instead of 0.4 KB.
-    return new Audit({
+  /** Watches from where the store stands. */
+  #follow(): Following {
+    const { transport, watches, clock, random } = this.#ports;
+    const following = new Following({
       transport,
+      watches,
       clock,
       random,
       range: this.#range,
       store: this.#store,
+      held: this.#held,
+      limits: this.#limits,
       checkEveryMs: this.#checkEveryMs,
-      history: () => this.#history as History,
-      onProved,
-      onFinding: (finding) => {
-        if (finding === "lower-revision") this.#fall(behindError());
-        else this.#finding = finding;
-        end();
-      },
+      machine: this.#machine,
+      abort: this.#abort,
     });
+    // Closed by one who heard of the list.
+    if (this.#isClosed) following.end();
+    return following;
   }
-
-  #sink(audit: Audit, { onLive, delivered, end, fail }: Following): WatchSink {
-    // Counts what the stream told of its standing: a read that it has overtaken says nothing any more.
-    let standing = 0;
-    let hasStood = false;
-    const goLive = (): void => {
-      onLive();
-      const { status } = this.state;
-      if (status === "syncing" || status === "stale") this.#machine.enter({ status: "live" });
-    };
-    const stand = (): void => {
-      if (hasStood) audit.resume();
-      else audit.begin();
-      hasStood = true;
-    };
-    const fall = (error: unknown): void => {
-      standing += 1;
-      audit.pause();
-      this.#fall(error);
-    };
-    return {
-      onCreated: (header) => {
-        standing += 1;
-        const history = this.#history as History;
-        if (isSameCluster(history, header)) {
-          this.#history = { ...history, clusterId: clusterOf(history, header) };
-          stand();
-          if (this.#ports.clock.now() - this.#listedAt <= FRESH_MS) goLive();
-          return;
-        }
-        fall(new SdError("SD_UNAVAILABLE", "another cluster answers"));
-        end();
-      },
-      onCaughtUp: () => {
-        if (!audit.isOver) goLive();
-      },
-      onBehind: () => {
-        standing += 1;
-        const asked = standing;
-        this.#isPast(delivered()).then(
-          (isPast) => {
-            if (asked !== standing || audit.isOver) return;
-            if (isPast) {
-              stand();
-              return goLive();
-            }
-            fall(behindError());
-            end();
-          },
-          (error) => {
-            if (asked === standing) fail(error);
-          },
-        );
-      },
-      onStale: () => audit.doubt(),
-      onEvents: (events, revision) => {
-        const keys = keysAfter(this.#store, events, this.#limits.maxKeys);
-        this.#bytes += bytesAdded(events);
-        // Too much, or perhaps too much: a list tells, and is refused if it is.
-        if (keys > this.#limits.maxKeys || this.#bytes > this.#limits.maxBytes) return end();
-        audit.note(events);
-        if (this.#store.apply(events, this.#advance(revision, newestPut(events)))) return;
-        this.#ports.watches.violated("contradiction");
-        this.#fall(gapError("corrupt"));
-        end();
-      },
-      onProgress: (revision) => this.#store.bookmark(this.#advance(revision)),
-      onInterrupted: fall,
-      onGap: (gap) => {
-        fall(gapError(gap));
-        end();
-      },
-      onRefused: (error) => {
-        standing += 1;
-        fail(error);
-      },
-    };
-  }
-
-  #advance(revision: number, newest?: KeyValue): Position {
-    const { position, clusterId, anchor } = this.#history as History;
-    this.#history = {
-      position: { revision, epoch: position.epoch },
-      clusterId,
-      anchor: newest ? anchorOf(newest) : anchor,
-    };
-    return this.#history.position;
-  }
-
-  /** Whether etcd has reached `revision`: a read through the leader tells a lagging member from a wiped one. */
-  async #isPast(revision: number): Promise<boolean> {
-    const { key } = this.#range;
-    const request = { key, limit: 1, keysOnly: true };
-    const { header } = await this.#ports.transport.range(request, { signal: this.#abort.signal });
-    return header.revision >= revision;
-  }
-
-  /** What we hold is no longer certain to be the present. */
-  #fall(error: unknown): void {
-    const { state } = this;
-    if (state.status === "closed") return;
-    if (state.status === "syncing") this.#machine.enter({ status: "syncing", error });
-    else if (state.status === "stale") this.#machine.enter({ ...state, error });
-    else this.#machine.enter({ status: "stale", since: this.#ports.clock.now(), error });
-  }
-}
-
-function gapError(gap: Gap): SdError {
-  return gap === "corrupt"
-    ? new SdError("SD_INVARIANT", "the watch stream of etcd broke its own rules")
-    : new SdError("SD_COMPACTED", `the watch cannot go on: ${gap}`);
-}
-
-function behindError(): SdError {
-  return new SdError("SD_UNAVAILABLE", "etcd is behind what it has shown: wiped, or restored");
 }

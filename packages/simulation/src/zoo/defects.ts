@@ -20,6 +20,7 @@ export interface Defect {
 const watch = "core/src/watch/watch.ts";
 const watchHub = "core/src/watch/watch-hub.ts";
 const reflector = "core/src/watch/reflector.ts";
+const following = "core/src/watch/following.ts";
 const list = "core/src/watch/list.ts";
 const pageSize = "core/src/watch/page-size.ts";
 const keepaliveHub = "core/src/lease/keepalive-hub.ts";
@@ -117,10 +118,10 @@ export const defects: readonly Defect[] = [
     breaks: ["D1", "D3"],
     patches: [
       {
-        file: reflector,
-        find: "if (this.#store.apply(events, this.#advance(revision, newestPut(events)))) return;",
+        file: following,
+        find: "if (store.apply(events, this.#advance(revision, newestPut(events)))) return;",
         replace:
-          "for (const event of events) this.#store.apply([event], this.#advance(event.kv.modRevision, newestPut([event]))); if (revision) return;",
+          "for (const event of events) store.apply([event], this.#advance(event.kv.modRevision, newestPut([event]))); if (revision) return;",
       },
     ],
   },
@@ -370,9 +371,9 @@ export const defects: readonly Defect[] = [
     patches: [
       {
         file: reflector,
-        find: "this.#history = { position: { revision, epoch: 1 }, clusterId, anchor: undefined };",
+        find: "this.#held.history = { position: { revision, epoch: 1 }, clusterId, anchor: undefined };",
         replace:
-          "if (revision < 0) this.#history = { position: { revision, epoch: 1 }, clusterId, anchor: undefined };",
+          "if (revision < 0) this.#held.history = { position: { revision, epoch: 1 }, clusterId, anchor: undefined };",
       },
     ],
   },
