@@ -18,6 +18,14 @@ export interface Wish {
   readonly onConflict: ConflictPolicy;
 }
 
+/** What only one who sees the store can tell. */
+export interface StoreWitness {
+  /** The registration that writes under this entry's lease. */
+  ownerOf(kv: KeyValue): RegistrationSubject | undefined;
+  /** Whether etcd has ended the lease once: a grant that comes a second time gives its id another life. */
+  hasEnded(lease: bigint): boolean;
+}
+
 const CLOSE_MS = 3_000;
 
 /** Starts what is wished: one by itself, several as a group. */
@@ -123,12 +131,13 @@ export class RegistrationSubject {
   }
 
   /** The store took a put under one of our leases. */
-  wrote({ kv, previous, key }: Recorded, ownerOf: (kv: KeyValue) => RegistrationSubject | undefined): void {
+  wrote({ kv, previous, key }: Recorded, store: StoreWitness): void {
     if (this.#isGone) this.#blame("R9", `${key} was written after close() was confirmed`);
     if (!previous) return;
-    const owner = ownerOf(previous);
+    const owner = store.ownerOf(previous);
     if (owner === this) {
-      if (Buffer.compare(previous.value, kv.value) === 0)
+      // What is under a lease that etcd has ended once is to be written anew.
+      if (Buffer.compare(previous.value, kv.value) === 0 && !store.hasEnded(previous.lease))
         this.#blame("R14", `${key} was written anew at ${kv.modRevision}, and nothing had changed`);
       return;
     }

@@ -153,6 +153,7 @@ export class World {
 
   wipe(newCluster: boolean): void {
     this.history.sync();
+    for (const lease of this.memory.leases) this.#ended.add(lease);
     this.memory.wipe({ newCluster });
     this.history.begin();
   }
@@ -160,6 +161,11 @@ export class World {
   /** The registration that writes under this entry's lease. */
   ownerOf(kv: KeyValue): RegistrationSubject | undefined {
     return this.#ownerOf.get(`${kv.lease} ${keyOf(kv.key)}`);
+  }
+
+  /** Whether etcd has ended the lease once. */
+  hasEnded(lease: bigint): boolean {
+    return this.#ended.has(lease);
   }
 
   #wants(process: Process, key: string, lease: LeaseId): void {
@@ -176,17 +182,16 @@ export class World {
     const { type, kv, key, previous } = event;
     this.record.note("etcd", `${type} ${key}@${kv.modRevision}`);
     if (type === "put") {
-      this.ownerOf(kv)?.wrote(event, (each) => this.ownerOf(each));
+      this.ownerOf(kv)?.wrote(event, this);
       return;
     }
     const lease = previous?.lease ?? 0n;
     if (this.#isOperating || lease === 0n) return;
-    // A grant that comes a second time, after the revocation, gives its id another life.
-    if (this.#isAlive(lease) && !this.#ended.has(lease)) {
+    if (this.#isAlive(lease) && !this.hasEnded(lease)) {
       // One of a group that is closed takes its key from under the lease of the others.
       if (this.#isGrouped && previous && this.ownerOf(previous)?.isClosing) return;
       this.record.blame("R3", "etcd", `${key} was deleted, though its lease lives`);
-    } else if (!this.#ended.has(lease)) this.#expired.push(lease);
+    } else if (!this.hasEnded(lease)) this.#expired.push(lease);
   }
 
   /** Nobody says that it has a key while another says so (F26). */
@@ -203,6 +208,7 @@ export class World {
     // In the end of the moment: the owner's own timer may be due in it too.
     for (const lease of this.#expired.splice(0)) {
       if (this.#isAlive(lease)) continue;
+      this.#ended.add(lease);
       for (const each of this.registrations) if (each.leases.has(lease)) each.expired(lease);
     }
     if (this.#isContest) this.#checkClaims();
