@@ -106,6 +106,14 @@ describe("callOnce()", () => {
     expect([clock.pending, among.size]).toEqual([0, 0]);
   });
 
+  it("takes no broken connection for a fast one", async () => {
+    const { clock, log, send, answer } = open();
+    const called = send("a").catch(failureOf);
+    await clock.advance(1);
+    answer(NO_MEMBER);
+    expect([await called, log]).toEqual(["network", ["sent a", "suspect"]]);
+  });
+
   it("counts the time of a second call anew, and leaves nothing behind", async () => {
     const { signal } = new AbortController();
     const { clock, log, bounds, send, answer } = open({ signal });
