@@ -25,9 +25,10 @@ export interface DiscoveryOptions {
   readonly maxBytes?: number | undefined;
   /**
    * The path of a file that keeps what is known, for a start without etcd: written within 5 s of a change, or later,
-   * so that no more than 1 % of the time goes into it, and by `close()`, but not while instances are `retained`, and read when etcd does not answer. What it holds is shown as
-   * `stale` until etcd is heard. One file for each discovery, which is refused else within a process, in a directory that exists and where nobody else may
-   * write: who writes it decides where you connect. Default: none.
+   * so that no more than 1 % of the time goes into it, and by `close()`, but not while instances are `retained`; read
+   * when etcd does not answer. What it holds is shown as `stale` until etcd is heard. Each discovery has a file of its
+   * own (that of another is refused within a process), in a directory that exists and where nobody else may write: who
+   * writes it decides where you connect. Default: none.
    */
   readonly cacheFile?: string | CacheStorage | undefined;
   /** etcd has so long to answer; the file is shown then, or as soon as the first try has failed. Default 2000. */

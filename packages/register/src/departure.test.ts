@@ -73,6 +73,24 @@ describe("one of a group, closed by itself", () => {
     expect(bench.textOf(KEY)).toBeUndefined();
   });
 
+  it("is gone with the lease, if that ends and the others have another before its key is deleted (R9)", async () => {
+    const wrap = (inner: EtcdTransport): Partial<EtcdTransport> => ({
+      txn: (request, rest) =>
+        request.success[0]?.type === "delete"
+          ? Promise.reject(etcdError(14, "connection lost"))
+          : inner.txn(request, rest),
+    });
+    const client = bench.newClient({ wrap });
+    const group = await bench.run(registerAll(client, { ...options, closeTimeoutMs: 60_000 }));
+    const closed = group.registrations[1]?.close() ?? Promise.reject();
+    await bench.clock.advance(1_000);
+    for (const id of bench.memory.leases) bench.memory.expireLease(id);
+    expect(await bench.run(closed, 20_000)).toEqual({ confirmed: true, revision: undefined });
+    await bench.clock.advance(2_000);
+    expect([0, 1, 2].map((id) => bench.textOf(`/web/${id}`))).toEqual(["host-0:80", undefined, "host-2:80"]);
+    await bench.run(group.close());
+  });
+
   it("is deleted again if a put of before arrives late, as long as the lease lives (R9)", async () => {
     let late: (() => Promise<unknown>) | undefined;
     const wrap = (inner: EtcdTransport): Partial<EtcdTransport> => ({

@@ -80,6 +80,19 @@ describe("Registration.close()", () => {
     expect(await bench.run(registration.close(), 1_000)).toMatchObject({ confirmed: true });
   });
 
+  it("does not wait for an update that is under way (R9)", async () => {
+    const registration = await bench.run(register(bench.client, { ...web, closeTimeoutMs: 800 }));
+    bench.memory.freeze();
+    const update = registration.update({ address: "localhost:9000" }).catch((error: unknown) => error);
+    await bench.clock.settle();
+    expect(bench.memory.callsOf("txn")).toHaveLength(2);
+    const startedAt = bench.clock.now();
+    expect(await bench.run(registration.close(), 800)).toMatchObject({ confirmed: false });
+    expect(bench.clock.now() - startedAt).toBe(800);
+    expect(await update).toMatchObject({ code: "SD_CLOSED" });
+    bench.memory.thaw();
+  });
+
   it.each(["frozen", "refused"])("is bounded by closeTimeoutMs while etcd is %s (R9)", async (fault) => {
     const registration = await bench.run(register(bench.client, { ...web, closeTimeoutMs: 800 }));
     if (fault === "frozen") bench.memory.freeze();

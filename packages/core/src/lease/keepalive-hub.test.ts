@@ -34,22 +34,37 @@ describe("KeepaliveHub", () => {
     expect(fixture.etcd.openStreams).toBe(1);
   });
 
+  /** When each lease was renewed. */
+  function renewals({ etcd }: ClientFixture): number[][] {
+    const times = new Map<bigint, number[]>();
+    for (const { request, at } of etcd.callsOf("renew")) {
+      times.set(request.id, [...(times.get(request.id) ?? []), at]);
+    }
+    return [...times.values()];
+  }
+  const gapsOf = (times: readonly number[][]): number[] =>
+    times.flatMap((at) => at.slice(1).map((time, i) => time - (at[i] ?? 0)));
+
   it("renews each lease every third of its TTL, ± 10 %, from a random first phase (R17)", async () => {
     const fixture = open({ random: new SeededRandom(7) });
     await grantMany(fixture, 50);
     await fixture.clock.advance(100_000);
-    const times = new Map<bigint, number[]>();
-    for (const { request, at } of fixture.etcd.callsOf("renew")) {
-      times.set(request.id, [...(times.get(request.id) ?? []), at]);
-    }
-    const gaps = [...times.values()].flatMap((at) => at.slice(1).map((time, i) => time - (at[i] ?? 0)));
-    const firsts = [...times.values()].map(([first = 0]) => first);
+    const times = renewals(fixture);
+    const gaps = gapsOf(times);
+    const firsts = times.map(([first = 0]) => first);
     // Up to 250 ms early, to be sent together with another.
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(4_250);
     expect(Math.max(...gaps)).toBeLessThanOrEqual(5_500);
     expect(Math.max(...gaps) - Math.min(...gaps)).toBeGreaterThan(800);
     expect(Math.max(...firsts)).toBeLessThanOrEqual(5_000);
     expect(Math.max(...firsts) - Math.min(...firsts)).toBeGreaterThan(4_000);
+  });
+
+  it("renews a lease of a short TTL at most 5 % sooner, however many there are to be sent with", async () => {
+    const fixture = open({ random: new SeededRandom(7) });
+    await grantMany(fixture, 50, 3);
+    await fixture.clock.advance(20_000);
+    expect(Math.min(...gapsOf(renewals(fixture)))).toBeGreaterThanOrEqual(850);
   });
 
   it.each([0, -1])("loses a lease when the answer is a TTL of %i", async (ttlSeconds) => {

@@ -49,10 +49,10 @@ const slackOf = (lease: Lease): number => Math.min(SLACK_MS, SLACK_SHARE * third
 /**
  * Renews all leases of a client on one stream.
  *
- * Each lease is renewed every third of its TTL, ±10 %, or up to 5 % sooner together with others, from a random first phase; on a link so slow that the
- * answer is not there by then, without waiting for it. A stream that ends, or
- * that leaves a renewal unanswered, is replaced on another member, for ever; nothing is lost with it but
- * time. The stream exists while there is a lease.
+ * Each lease is renewed every third of its TTL, ±10 %, or up to 5 % sooner together with others, from a random
+ * first phase; on a link so slow that the answer is not there by then, without waiting for it. A stream that ends,
+ * or that leaves a renewal unanswered, is replaced on another member, for ever; nothing is lost with it but time.
+ * The stream exists while there is a lease.
  */
 export class KeepaliveHub {
   readonly #clock: Clock;

@@ -25,7 +25,8 @@ export class Members {
   /**
    * A connection to the first member that can be reached; `elsewhere`: whose turn it is comes last.
    *
-   * @throws the error of the last member, marked as not sent, if none can be reached, the reason of `bounds` if they end first.
+   * @throws the error of the last member, marked as not sent, if none can be reached; the reason of `bounds` if they
+   *   end first.
    */
   async connect(lane: LaneName, bounds: Bounds, elsewhere = false): Promise<Link> {
     bounds.throwIfOver();

@@ -1,14 +1,13 @@
 import { Metadata } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import { bytes, text } from "../../../test/observe.js";
-import type { Connection } from "./connection.js";
 import type { Link } from "./first-ready.js";
-import type { Member } from "./member.js";
 import { EtcdStream } from "./stream.js";
 
 /** A call as grpc-js makes it, which takes a message when the test says so. */
 function openStream() {
   const sent: string[] = [];
+  const done: string[] = [];
   let taken = (): void => {};
   const call = {
     start: () => {},
@@ -19,8 +18,10 @@ function openStream() {
       taken = callback;
     },
   };
-  const connection = { endpoint: "http://a:1", roundTripMs: 1, call: () => call } as unknown as Connection;
-  const link: Link = { member: {} as Member, connection };
+  const close = async () => void done.push("closed");
+  const connection = { endpoint: "http://a:1", roundTripMs: 1, call: () => call, close };
+  const member = { suspect: () => done.push("suspect") };
+  const link = { member, connection } as unknown as Link;
   const stream = new EtcdStream<string, string>(link, {
     method: {
       path: "/p",
@@ -30,10 +31,10 @@ function openStream() {
     metadata: new Metadata(),
     handlers: { onMessage: () => {}, onEnd: () => {} },
     toldAs: (error) => error,
-    onSilent: () => {},
-    onOver: () => {},
+    onSilent: () => done.push("silent"),
+    onOver: () => done.push("over"),
   });
-  return { stream, sent, take: () => taken() };
+  return { stream, sent, done, take: () => taken() };
 }
 
 describe("EtcdStream", () => {
@@ -47,6 +48,14 @@ describe("EtcdStream", () => {
     take();
     stream.send("d");
     expect(sent).toEqual(["a", "b", "c", "d"]);
+  });
+
+  it("doubts the token, the member and the connection if it is left because nothing comes, and only then", () => {
+    const [silent, left] = [openStream(), openStream()];
+    silent.stream.cancel({ suspect: true });
+    silent.stream.cancel({ suspect: true });
+    left.stream.cancel();
+    expect([silent.done, left.done]).toEqual([["over", "silent", "suspect", "closed"], ["over"]]);
   });
 
   it.each([

@@ -13,7 +13,8 @@ export interface Waiting {
 const DOUBT_MS = 60_000;
 
 /**
- * The token of etcd's authentication, fetched when it is first needed and again when it was refused.
+ * The token of etcd's authentication, fetched when it is first needed, and again when it was refused or left without
+ * an answer twice.
  *
  * All who wait for one share one request: each costs etcd a bcrypt. A token is good for the whole cluster.
  */

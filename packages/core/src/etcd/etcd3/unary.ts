@@ -1,6 +1,7 @@
 import { type Metadata, status as statusCode } from "@grpc/grpc-js";
 import type { Clock } from "../../kit/clock.js";
 import type { SdError } from "../../kit/errors.js";
+import { failureOf } from "../failure.js";
 import type { Bounds } from "./bounds.js";
 import { isMembersFault, type Status, statusError } from "./failures.js";
 import type { Link } from "./first-ready.js";
@@ -51,8 +52,9 @@ export function callOnce(
       onReceiveStatus: (status) => {
         if (bounds.isOver) return;
         bounds.onOver = undefined;
-        connection.exchanged(clock.now() - sentAt);
         const error = failureIn(status, answer, connection.endpoint);
+        // A connection that breaks tells soon, and nothing of how long a message takes.
+        if (failureOf(error) !== "network") connection.exchanged(clock.now() - sentAt);
         if (error && isMembersFault(error)) member.suspect();
         else member.answered(connection);
         if (answer && !error) resolve(answer);
