@@ -213,7 +213,8 @@ describe("Discovery: its options", () => {
   it.each([
     ["graceMs", -1, "graceMs must be a number of at least 0, got -1"],
     ["graceMs", Number.NaN, "graceMs must be a number of at least 0, got NaN"],
-    ["checkEveryMs", 999, "checkEveryMs must be at least 1000, got 999"],
+    ["checkEveryMs", 999, "checkEveryMs must be a number of at least 1000, got 999"],
+    ["checkEveryMs", "60000", 'checkEveryMs must be a number of at least 1000, got "60000"'],
     ["maxKeys", 0, "maxKeys must be an integer of at least 1, got 0"],
     ["maxBytes", "1", 'maxBytes must be an integer of at least 1, got "1"'],
     ["timeoutMs", 0, "timeoutMs must be a number above 0, got 0"],

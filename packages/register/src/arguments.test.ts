@@ -1,4 +1,4 @@
-import { createClient } from "@sd/core";
+import { createClient, defaultFormat, type InstanceRecord } from "@sd/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Harness } from "../test/harness.js";
 import { register, registerKey, startKeyRegistration, startRegistration } from "./register.js";
@@ -71,6 +71,11 @@ describe("registerAll()", () => {
       [instance, { ...instance, id: "c", ttlSeconds: 30 }],
       "instances[1]: ttlSeconds must be set beside instances, for all of them, got 30",
     ],
+    [
+      "one with a signal of its own",
+      [{ ...instance, signal: new AbortController().signal }],
+      "instances[0]: signal must be set beside instances, for all of them, got ",
+    ],
     ["a lone surrogate", [{ ...instance, id: "\ud800" }], "instances[0]: id must be well-formed Unicode"],
     [
       "one key twice",
@@ -92,5 +97,70 @@ describe("registerAll()", () => {
     await expect(registerAll(client, options)).rejects.toMatchObject(refusal);
     expect(() => startAllRegistrations(client, options)).toThrow(expect.objectContaining(refusal));
     expect(memory.calls).toEqual([]);
+  });
+
+  it.each([
+    ["format", defaultFormat],
+    ["metadata", { team: "x" }],
+  ])("refuses %s beside the instances, where nobody would look at it", async (name, value) => {
+    const { client, memory } = harness;
+    const options = { instances: [instance], [name]: value };
+    await expect(registerAll(client, options)).rejects.toMatchObject({
+      code: "SD_INVALID_ARGUMENT",
+      message: expect.stringContaining(`${name} must be set in each of the instances, got `),
+    });
+    expect(memory.calls).toEqual([]);
+  });
+});
+
+describe("a format of one's own", () => {
+  const { read, write } = defaultFormat;
+
+  it.each([
+    ["text", "a:1"],
+    ["nothing", undefined],
+    ["a promise", Promise.resolve(Buffer.from("a:1"))],
+    ["numbers", [97, 58, 49]],
+  ])(
+    "is refused before any I/O if it writes %s, and changes nothing in an update",
+    async (_what, written) => {
+      const { client, memory } = harness;
+      let isOdd = true;
+      const format = {
+        read,
+        write: (record: InstanceRecord) => (isOdd ? (written as never) : write(record)),
+      };
+      const refusal = {
+        code: "SD_INVALID_ARGUMENT",
+        message: expect.stringMatching(
+          /^what format.write\(\) gives must be bytes, as of Buffer.from\(text\), got /,
+        ),
+      };
+      await expect(register(client, { ...instance, format })).rejects.toMatchObject(refusal);
+      expect(memory.calls).toEqual([]);
+      isOdd = false;
+      const registration = await harness.run(register(client, { ...instance, format }));
+      isOdd = true;
+      await expect(registration.update({ address: "a:2" })).rejects.toMatchObject(refusal);
+      expect([harness.history("/a/b"), registration.state.status]).toEqual([["a:1"], "registered"]);
+    },
+  );
+
+  it("may write all into one buffer", async () => {
+    const { client, memory, clock } = harness;
+    const buffer = Buffer.alloc(3);
+    const format = {
+      read,
+      write: ({ address }: InstanceRecord) => {
+        buffer.write(address);
+        return buffer;
+      },
+    };
+    const one = await harness.run(register(client, { ...instance, id: "one", address: "a:1", format }));
+    await harness.run(register(client, { ...instance, id: "two", address: "a:2", format }));
+    if (one.state.status !== "registered") throw new Error(one.state.status);
+    memory.put("/a/one", "odd", { lease: one.state.leaseId });
+    await clock.advance(1_000);
+    expect(harness.history("/a/one")).toEqual(["a:1", "odd", "a:1"]);
   });
 });

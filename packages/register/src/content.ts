@@ -15,7 +15,7 @@ export type InstanceUpdate = { readonly [Field in keyof InstanceRecord]?: Instan
 /** An instance's record; an instance with the same address is its predecessor. */
 export function instanceContent(record: InstanceUpdate, format: Format): Content<InstanceUpdate> {
   const checked = checkRecord(record);
-  const value = format.write(checked);
+  const value = bytesOf(format, checked);
   return {
     value,
     change: (update) => instanceContent({ ...checked, ...update }, format),
@@ -28,6 +28,13 @@ export function instanceContent(record: InstanceUpdate, format: Format): Content
       }
     },
   };
+}
+
+/** Copied: a format may write all instances into one buffer. */
+function bytesOf(format: Format, record: InstanceRecord): Uint8Array {
+  const written: unknown = format.write(record);
+  if (written instanceof Uint8Array) return new Uint8Array(written);
+  throw invalidArgument("what format.write() gives", "bytes, as of Buffer.from(text)", written);
 }
 
 /** Any bytes; the same bytes are a predecessor. */

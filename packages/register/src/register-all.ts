@@ -1,12 +1,6 @@
 import { type EtcdClient, invalidArgument, requireOptions, SdError } from "@sd/core";
 import { type InstanceUpdate, rawContent } from "./content.js";
-import {
-  checkSettings,
-  instanceSettings,
-  type RegisterAllOptions,
-  type RegistrationOptions,
-  type Settings,
-} from "./options.js";
+import { checkSettings, instanceSettings, type RegisterAllOptions, type Settings } from "./options.js";
 import { checkArguments, type WaitOptions, whenReady } from "./register.js";
 import { RegistrationGroup } from "./registration-group.js";
 
@@ -40,13 +34,14 @@ export function startAllRegistrations(client: EtcdClient, options: RegisterAllOp
   if (!Array.isArray(instances) || instances.length === 0) {
     throw invalidArgument("instances", "an array of at least one instance", instances);
   }
+  refuse(own, options, "set in each of the instances");
   // What all have in common is not the first one's.
   checkSettings("all", rawContent(""), options);
   // Not `map()`: it passes over the holes of an array.
   const settings = Array.from(instances, (instance, index) => {
     try {
       requireOptions("it", instance);
-      refuseShared(instance);
+      refuse(shared, instance, "set beside instances, for all of them");
       return instanceSettings(instance, options);
     } catch (error) {
       throw SdError.is(error) ? new SdError(error.code, `instances[${index}]: ${error.message}`) : error;
@@ -65,12 +60,14 @@ function checkDistinct(settings: readonly Settings<InstanceUpdate>[]): void {
   }
 }
 
-/** What one instance cannot have for itself, as the lease is shared. */
-const shared = ["ttlSeconds", "minTtlSeconds", "onConflict", "closeTimeoutMs"] as const;
+/** What one instance cannot have for itself, as the lease is shared, and all are waited for together. */
+const shared = ["ttlSeconds", "minTtlSeconds", "onConflict", "closeTimeoutMs", "signal"];
+/** What all cannot have in common: beside the instances nobody would look at it. */
+const own = ["service", "id", "address", "weight", "version", "zone", "metadata", "format"];
 
-function refuseShared(instance: object): void {
-  for (const name of shared) {
-    const value = (instance as RegistrationOptions)[name];
-    if (value !== undefined) throw invalidArgument(name, "set beside instances, for all of them", value);
+function refuse(names: readonly string[], options: object, requirement: string): void {
+  for (const name of names) {
+    const value = (options as Readonly<Record<string, unknown>>)[name];
+    if (value !== undefined) throw invalidArgument(name, requirement, value);
   }
 }

@@ -5,6 +5,7 @@ import { recall } from "./recall.js";
 
 /** How an instance is written into a value of etcd, and read back. */
 export interface Format {
+  /** What it gives is copied. */
   write(record: InstanceRecord): Uint8Array;
   /**
    * What it gives is checked as `checkRecord()` does.

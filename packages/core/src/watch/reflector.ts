@@ -93,8 +93,9 @@ export class Reflector implements AsyncDisposable {
     const { maxKeys = defaultLimits.maxKeys, maxBytes = defaultLimits.maxBytes } = options;
     this.#limits = { maxKeys, maxBytes };
     checkLimits(this.#limits);
-    if (!(checkEveryMs >= MIN_CHECK_EVERY_MS)) {
-      throw invalidArgument("checkEveryMs", `at least ${MIN_CHECK_EVERY_MS}`, checkEveryMs);
+    // A `bigint` would pass a comparison, and end the process with the first audit.
+    if (!(typeof checkEveryMs === "number" && checkEveryMs >= MIN_CHECK_EVERY_MS)) {
+      throw invalidArgument("checkEveryMs", `a number of at least ${MIN_CHECK_EVERY_MS}`, checkEveryMs);
     }
     this.#ports = ports;
     this.#range = range;

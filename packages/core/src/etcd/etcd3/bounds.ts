@@ -26,7 +26,8 @@ export class Bounds implements Disposable {
     this.#timer?.[Symbol.dispose]();
     this.#timer = clock.setTimer(timeoutMs, () => {
       this.#timedOut = true;
-      this.abort(timeoutError(`no answer within ${timeoutMs} ms`, endpoint));
+      // Whole: who shows or compares messages is not to see the round trip's fractions, each time others.
+      this.abort(timeoutError(`no answer within ${Math.round(timeoutMs)} ms`, endpoint));
     });
   }
 
