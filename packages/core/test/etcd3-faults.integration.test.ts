@@ -15,6 +15,7 @@ import type { Etcd3TransportOptions } from "../src/etcd/etcd3/options.js";
 import { failureOf } from "../src/etcd/failure.js";
 import type { DuplexStream, EtcdTransport } from "../src/etcd/transport.js";
 import type { WatchRequest } from "../src/etcd/types.js";
+import { systemClock } from "../src/kit/clock.js";
 import { deferred } from "../src/kit/deferred.js";
 
 const key = new TextEncoder().encode("/k");
@@ -72,6 +73,18 @@ describe.each(oldestAndNewestEtcd())("the etcd3 transport, when a member fails, 
   it("passes over one that refuses the connection", async () => {
     const transport = connect([REFUSED, good.endpoint]);
     await transport.range({ key });
+    expect((await watch(transport)).endpoint).toBe(good.endpoint);
+  });
+
+  it("takes an idle connection for a stream only where an answer has just come on it (T3)", async () => {
+    let lateMs = 0;
+    const clock = { ...systemClock, now: () => systemClock.now() + lateMs };
+    const transport = connect([proxy.endpoint, good.endpoint], { clock });
+    (await watch(transport)).cancel();
+    (await watch(transport)).cancel();
+    expect(proxy.connections).toBe(1);
+    proxy.blackhole("both");
+    lateMs = 5_100;
     expect((await watch(transport)).endpoint).toBe(good.endpoint);
   });
 

@@ -31,8 +31,10 @@ export class Connection {
   answeredAt: number | undefined;
   /** At most how long a message takes there and back, in milliseconds: the fastest exchange so far. */
   roundTripMs = MAX_ROUND_TRIP_MS;
-  /** Whether we gave it up because a call was not answered in time: it may only be slow. */
-  timedOut = false;
+  /** Whether we gave it up: a call was not answered in time, or it was idle for too long. It may be as good as ever. */
+  isGivenUp = false;
+  /** How many streams it carries. */
+  streams = 0;
   readonly #settings: Settings;
   readonly #sockets: Sockets;
   readonly #etcd: RawEtcd3;

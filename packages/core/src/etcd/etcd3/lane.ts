@@ -25,6 +25,12 @@ type LaneState =
  */
 const WINDOW_BYTES = 512 * 1024;
 
+/**
+ * An idle connection of renewals or watches is good for so long after the last answer. One that has died in silence
+ * costs a stream all the time that it waits for a sign of life, and a new one a round trip.
+ */
+const IDLE_TRUST_MS = 5_000;
+
 /** The way to one member for one purpose: at most one connection at a time, made when it is wanted. */
 export class Lane {
   readonly #address: MemberAddress;
@@ -55,10 +61,11 @@ export class Lane {
     this.#onLost = onLost;
   }
 
-  /** The connection, if a call can go out on it at once. */
+  /** The connection, if a call can go out on it at once, and is likely to arrive. */
   get ready(): Connection | undefined {
     const state = this.#state;
-    return state.status === "ready" && state.connection.isReady ? state.connection : undefined;
+    if (state.status !== "ready" || !state.connection.isReady) return undefined;
+    return this.#isTrusted(state.connection) ? state.connection : undefined;
   }
 
   get isConnecting(): boolean {
@@ -69,7 +76,8 @@ export class Lane {
   async connect(): Promise<Connection> {
     switch (this.#state.status) {
       case "ready":
-        if (this.#state.connection.isReady) return this.#state.connection;
+        if (this.ready) return this.ready;
+        this.#state.connection.isGivenUp ||= this.#state.connection.isReady;
         void this.#state.connection.close();
         return this.connect();
       case "connecting":
@@ -99,6 +107,12 @@ export class Lane {
     this.#state = { status: "closed" };
     if (state.status === "connecting") await state.dial.close();
     if (state.status === "ready") await state.connection.close();
+  }
+
+  /** Not so calls: they are short, and each has a time of its own. */
+  #isTrusted({ streams, answeredAt, openedAt }: Connection): boolean {
+    if (this.#name === "calls" || streams > 0) return true;
+    return this.#settings.clock.now() - (answeredAt ?? openedAt) <= IDLE_TRUST_MS;
   }
 
   #connection(): Connection {

@@ -27,7 +27,7 @@ export class Member {
       new Lane(address, name, settings, (connection) => {
         // Accepted and dropped unused: a proxy without a member behind it, which must not be hammered.
         // Not so one that we gave up: the next call, for less, is to go out at once.
-        if (connection.answeredAt === undefined && !connection.timedOut) {
+        if (connection.answeredAt === undefined && !connection.isGivenUp) {
           this.#failed(networkError("connection lost before the first answer", address.endpoint));
         }
       });

@@ -42,6 +42,7 @@ export class EtcdStream<Request, Response> implements DuplexStream<Request> {
     this.#link = link;
     this.#plan = plan;
     this.#call = connection.call(plan.method.path);
+    connection.streams += 1;
     this.#call.start(plan.metadata, {
       onReceiveMetadata: () => {},
       onReceiveMessage: (message: Buffer) => {
@@ -110,6 +111,7 @@ export class EtcdStream<Request, Response> implements DuplexStream<Request> {
   #leave(error: unknown): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
+    this.#link.connection.streams -= 1;
     this.#unsent.length = 0;
     this.#call.cancelWithStatus(statusCode.CANCELLED, "canceled by us");
     this.#plan.onOver(error);

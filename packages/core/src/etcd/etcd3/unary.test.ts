@@ -32,7 +32,7 @@ function open({ answeredAt, signal }: { answeredAt?: number; signal?: AbortSigna
     cancelWithStatus: () => void log.push("canceled"),
   });
   const connection = {
-    ...{ endpoint: "http://a:1", answeredAt, timedOut: false, call },
+    ...{ endpoint: "http://a:1", answeredAt, isGivenUp: false, call },
     exchanged: (ms: number) => void log.push(`took ${ms}`),
     close: async () => void log.push("closed"),
   };
@@ -88,7 +88,7 @@ describe("callOnce()", () => {
     expect(log).toEqual(["sent a"]);
     await clock.advance(1);
     expect(await called).toBe("timeout");
-    expect(connection.timedOut).toBe(rest.length > 0);
+    expect(connection.isGivenUp).toBe(rest.length > 0);
     answer(OK, "late");
     expect(log).toEqual(["sent a", "canceled", "suspect", ...rest]);
   });

@@ -37,7 +37,7 @@ export function callOnce(
       if (bounds.timedOut) {
         member.suspect();
         if ((connection.answeredAt ?? Number.NEGATIVE_INFINITY) < sentAt) {
-          connection.timedOut = true;
+          connection.isGivenUp = true;
           void connection.close();
         }
       }
