@@ -206,6 +206,19 @@ describe("WatchHub", () => {
     expect(b.sink.caughtUp).toBe(1);
   });
 
+  it("waits no longer for a sign of life because the connection took long to be made (T3)", async () => {
+    transport.roundTripMs = 5_000;
+    watchFrom("/a/");
+    await clock.settle();
+    const silent = transport.watchStream;
+    await clock.advance(20);
+    silent.say(message(0, 10, created));
+    await clock.advance(5_519);
+    expect(silent.canceled).toBe(undefined);
+    await clock.advance(1);
+    expect(silent.canceled).toEqual({ suspect: true });
+  });
+
   it("takes any message for a sign of life, and asks again after the next quiet (T3)", async () => {
     watchFrom("/a/");
     await clock.settle();
