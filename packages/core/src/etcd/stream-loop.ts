@@ -30,6 +30,8 @@ export interface StreamLoopOptions<Request, Response> {
 
 interface Open<Request> {
   readonly stream: DuplexStream<Request>;
+  /** Of the fastest exchange; before the first, as the connection says, which may be its slow making. */
+  roundTripMs: number;
   /** Resolves the session; `undefined` if its end is no failure. */
   readonly end: (failure: Failure | undefined) => void;
 }
@@ -75,7 +77,13 @@ export class StreamLoop<Request, Response> {
 
   /** At most how long a message takes to the member and back, in milliseconds. */
   get roundTripMs(): number {
-    return this.#current?.stream.roundTripMs ?? 0;
+    return this.#current?.roundTripMs ?? 0;
+  }
+
+  /** Something sent on the stream had its answer after so long. */
+  exchanged(durationMs: number): void {
+    const current = this.#current;
+    if (current) current.roundTripMs = Math.min(current.roundTripMs, durationMs);
   }
 
   /** Something is wanted, now or in addition. */
@@ -173,7 +181,7 @@ export class StreamLoop<Request, Response> {
     };
     try {
       const stream = await open({ onMessage, onEnd }, { signal: this.#abort.signal });
-      if (!isOver) this.#current = { stream, end: ended.resolve };
+      if (!isOver) this.#current = { stream, roundTripMs: stream.roundTripMs ?? 0, end: ended.resolve };
     } catch (error) {
       return { error, triedMs: clock.now() - startedAt };
     }

@@ -354,24 +354,28 @@ describe("KeepaliveHub", () => {
     await leases.close();
   });
 
-  it("does not ask the same again of an etcd that is behind, and answers others meanwhile", async () => {
-    const clock = new ManualClock();
-    const transport = new ScriptedTransport();
-    const queue: LeaseId[] = [];
-    transport.encode = (request) => void ("id" in request && queue.push(request.id));
-    const leases = new Leases(transport, clock, new SeededRandom(1));
-    const all = await Promise.all(Array.from({ length: 15 }, () => leases.grant({ ttlSeconds: 15 })));
-    // Two and a half renewals a second, where three are due.
-    for (let answers = 0; answers < 1_000; answers += 1) {
-      await clock.advance(400);
-      const id = queue.shift();
-      if (id !== undefined) transport.keepAliveStream.say({ header: header(1), id, ttlSeconds: 15 });
-      expect(queue.length).toBeLessThanOrEqual(all.length);
-    }
-    expect(all.map(({ state }) => state.status)).toEqual(all.map(() => "active"));
-    expect(transport.keepAliveStreams).toHaveLength(1);
-    await leases.close();
-  });
+  it.each([0, 5_000])(
+    "does not ask the same again of an etcd that is behind, on a connection made in %i ms",
+    async (connectMs) => {
+      const clock = new ManualClock();
+      const transport = new ScriptedTransport();
+      transport.roundTripMs = connectMs;
+      const queue: LeaseId[] = [];
+      transport.encode = (request) => void ("id" in request && queue.push(request.id));
+      const leases = new Leases(transport, clock, new SeededRandom(1));
+      const all = await Promise.all(Array.from({ length: 15 }, () => leases.grant({ ttlSeconds: 15 })));
+      // Two and a half renewals a second, where three are due.
+      for (let answers = 0; answers < 1_000; answers += 1) {
+        await clock.advance(400);
+        const id = queue.shift();
+        if (id !== undefined) transport.keepAliveStream.say({ header: header(1), id, ttlSeconds: 15 });
+        expect(queue.length).toBeLessThanOrEqual(all.length);
+      }
+      expect(all.map(({ state }) => state.status)).toEqual(all.map(() => "active"));
+      expect(transport.keepAliveStreams).toHaveLength(1);
+      await leases.close();
+    },
+  );
 
   it("leaves a stream to which a request cannot be written, and opens another after a pause", async () => {
     const clock = new ManualClock();
@@ -412,11 +416,18 @@ describe("KeepaliveHub", () => {
 });
 
 describe("KeepaliveHub, on a slow link", () => {
+  interface Link {
+    ttlSeconds: number;
+    roundTripMs: number;
+    /** What the connection is said to take. */
+    connectMs?: number;
+  }
+
   /** A lease on a stream whose every answer comes `roundTripMs` after its question. */
-  async function far({ ttlSeconds, roundTripMs }: { ttlSeconds: number; roundTripMs: number }) {
+  async function far({ ttlSeconds, roundTripMs, connectMs = roundTripMs }: Link) {
     const clock = new ManualClock();
     const transport = new ScriptedTransport();
-    transport.roundTripMs = roundTripMs;
+    transport.roundTripMs = connectMs;
     let isSilent = false;
     transport.encode = (request) => {
       if (!("id" in request)) return;
@@ -465,6 +476,25 @@ describe("KeepaliveHub, on a slow link", () => {
     silence();
     await clock.advance(11_500 + 2_000 + 3_000 + 100);
     expect(stream.canceled).toEqual({ suspect: true });
+    await leases.close();
+  });
+
+  it("takes a connection that took long to be made for a fast one once it answers fast (R16)", async () => {
+    const { clock, transport, leases, lease, silence } = await far({
+      ttlSeconds: 6,
+      roundTripMs: 20,
+      connectMs: 5_000,
+    });
+    await clock.advance(20);
+    const stream = transport.keepAliveStream;
+    expect(stream.sent).toHaveLength(1);
+    silence();
+    await clock.advance(3_900);
+    expect(stream.sent, "renewals that no answer has called for").toHaveLength(2);
+    expect(stream.canceled).toBe(undefined);
+    await clock.advance(200);
+    expect(stream.canceled).toEqual({ suspect: true });
+    expect(lease.state.status).toBe("active");
     await leases.close();
   });
 });

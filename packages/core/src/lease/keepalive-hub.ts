@@ -75,8 +75,8 @@ export class KeepaliveHub {
   /** Hears why, at each new try. */
   readonly interruptions = new Listeners<[error: unknown]>();
   #lastAnswerAt = 0;
-  /** How long an answer takes on this stream when all is well: as measured when connecting, then smoothed. */
-  #roundTripMs = 0;
+  /** How long answers have taken on this stream, smoothed; `undefined` before the first. */
+  #smoothedMs: number | undefined;
 
   constructor(transport: EtcdTransport, clock: Clock, random: Random) {
     this.#clock = clock;
@@ -155,11 +155,21 @@ export class KeepaliveHub {
   }
 
   #opened(): void {
-    this.#roundTripMs = this.#loop.roundTripMs;
+    this.#smoothedMs = undefined;
     for (const lease of [...this.#leases.values()]) {
       lease.renewAt = this.#inTime(lease, lease.renewAt);
       this.#serve(lease);
     }
+  }
+
+  /** How long an answer takes on this stream when all is well; before the first, what the connection took. */
+  get #roundTripMs(): number {
+    return this.#smoothedMs ?? this.#loop.roundTripMs;
+  }
+
+  #measure(durationMs: number): void {
+    const before = this.#smoothedMs ?? durationMs;
+    this.#smoothedMs = before + MEASURE_SHARE * (durationMs - before);
   }
 
   /** `renewAt`, or sooner if the answer could else come too late. */
@@ -244,6 +254,7 @@ export class KeepaliveHub {
     const asked = unanswered?.shift();
     // What nobody has asked for comes after all that was asked.
     this.#answeredUpTo = Math.max(this.#answeredUpTo, asked?.number ?? this.#sent + 1);
+    if (asked) this.#loop.exchanged(now - asked.at);
     const lease = this.#leases.get(answer.id);
     if (!lease) {
       this.#forgetEmpty(answer.id);
@@ -260,7 +271,7 @@ export class KeepaliveHub {
     const sentAt = asked.at;
     lease.asked = unanswered?.[0];
     // Else it may be the answer to a later request.
-    if (lease.asked === undefined) this.#roundTripMs += MEASURE_SHARE * (now - sentAt - this.#roundTripMs);
+    if (lease.asked === undefined) this.#measure(now - sentAt);
     lease.confirm(answer.ttlSeconds, sentAt, answer);
     publish("sd:lease:renewed", () => ({
       leaseId: lease.id,

@@ -75,8 +75,6 @@ export class WatchHub implements WatchCarrier {
   /** Whether a message came on this stream. */
   #wasHeard = false;
   #askedAt: number | undefined;
-  /** The fastest creation of this stream; before the first, what the connection says, which may be its slow making. */
-  #roundTripMs = 0;
   /** Whether etcd's grpc-proxy answers: what it says by itself has no cluster id, and proves no etcd behind it. */
   #isProxied = false;
   /** The id of the last question for a sign of life, until it is answered. */
@@ -136,7 +134,6 @@ export class WatchHub implements WatchCarrier {
     this.#isProxied = false;
     this.#nextId = 0;
     this.#wasHeard = false;
-    this.#roundTripMs = this.#loop.roundTripMs;
     this.#lastMessageAt = this.#clock.now();
     for (const watch of this.#watches) this.#create(watch);
   }
@@ -283,7 +280,7 @@ export class WatchHub implements WatchCarrier {
   }
 
   get #answerMs(): number {
-    return ANSWER_MS + this.#roundTripMs;
+    return ANSWER_MS + this.#loop.roundTripMs;
   }
 
   /** When the oldest creation must have been answered. */
@@ -300,7 +297,8 @@ export class WatchHub implements WatchCarrier {
     const wasAsked = this.#askedAt !== undefined;
     this.#askedAt = undefined;
     const id = this.#idOf(response);
-    if (response.created) this.#measure(id);
+    const askedAt = this.#uncreated.get(id);
+    if (response.created && askedAt !== undefined) this.#loop.exchanged(this.#lastMessageAt - askedAt);
     if (response.created || response.canceled) this.#uncreated.delete(id);
     const watch = this.#byId.get(id);
     if (!watch && !this.#isExpected(id, response)) {
@@ -313,11 +311,6 @@ export class WatchHub implements WatchCarrier {
     if (this.#uncreated.size > 0) this.#askedAt ??= this.#lastMessageAt;
     // The next question is due sooner than the answer was.
     else if (wasAsked) this.#watchOverLife();
-  }
-
-  #measure(id: number): void {
-    const askedAt = this.#uncreated.get(id) ?? Number.NEGATIVE_INFINITY;
-    this.#roundTripMs = Math.min(this.#roundTripMs, this.#clock.now() - askedAt);
   }
 
   #tell(watch: Watch, response: WatchResponse): void {
