@@ -52,8 +52,9 @@ export function toBytes(name: string, input: unknown): Uint8Array {
   if (typeof input === "string") {
     // Half of a pair would be written as U+FFFD: two keys could become one.
     if (!input.isWellFormed()) throw invalidArgument(name, "well-formed Unicode", input);
-    return Buffer.from(input);
+    // Copied out of Node's pool: one key that is kept would keep all the 8 KiB that it was cut from.
+    return new Uint8Array(Buffer.from(input));
   }
-  if (input instanceof Uint8Array) return Uint8Array.from(input);
+  if (input instanceof Uint8Array) return new Uint8Array(input);
   throw invalidArgument(name, "a string or bytes", input);
 }

@@ -55,23 +55,26 @@ export class Holding<Update> {
   #epoch = 1;
   /** The newest state that the watch has shown; `undefined` if the key is gone. */
   #seen: ({ readonly current: KeyValue | undefined } & Position) | undefined;
-  #isWriting = false;
-  #wake = (): void => {};
+  /** Pending while updates are being written. */
+  #writing: Promise<void> | undefined;
+  /** Until a write is answered, nobody knows which of what the watch shows is older. */
+  #isClaiming = false;
+  readonly #ended = deferred<Ending>();
 
   constructor(options: HoldingOptions<Update>) {
     this.#options = options;
     this.#revision = options.owned.revision;
   }
 
-  /** Holds until the end. */
-  async run(): Promise<void> {
+  /** Holds until the end; tells what that was when nothing of it is left. */
+  async run(): Promise<Ending> {
     const { group, key, lease, owned } = this.#options;
     const guard = group.watch(
       key,
       { revision: owned.storeRevision, held: { modRevision: owned.revision, lease: lease.id } },
       (current, position) => {
         this.#seen = { current, ...position };
-        if (!this.#isWriting) this.#judge();
+        if (!this.#isClaiming) this.#judge();
       },
     );
     const judgeLease = (state: LeaseState): void => {
@@ -79,16 +82,20 @@ export class Holding<Update> {
     };
     using _ = lease.subscribe(judgeLease);
     judgeLease(lease.state);
-    try {
-      await this.#write();
-    } finally {
-      await guard.close();
-    }
+    this.update();
+    const ending = await this.#ended.promise;
+    await this.#writing;
+    await guard.close();
+    return ending;
   }
 
-  /** There is an update to write. */
+  /** There may be an update to write. */
   update(): void {
-    this.#wake();
+    this.#writing ??= this.#isDone ? undefined : this.#write();
+  }
+
+  get #isDone(): boolean {
+    return this.#isOver || this.#options.contents.isWritten;
   }
 
   end(ending: Ending): void {
@@ -96,26 +103,20 @@ export class Holding<Update> {
     this.#isOver = true;
     this.#abort.abort(new SdError("SD_CLOSED", "the key is not held any more"));
     this.#options.onEnd(ending);
-    this.#wake();
+    this.#ended.resolve(ending);
   }
 
-  /** Writes each update as it comes, until the end. */
+  /** Writes each update as it comes, until there is none or the end. Never rejects. */
   async #write(): Promise<void> {
     const { client, contents, group, onWritten } = this.#options;
     const first = Backoff.start({ capMs: group.capMs });
     let backoff = first;
-    while (!this.#isOver) {
-      if (contents.isWritten) {
-        const { promise, resolve } = deferred<void>();
-        this.#wake = resolve;
-        await promise;
-        continue;
-      }
+    while (!this.#isDone) {
       try {
         await this.#writeOnce();
         backoff = first;
       } catch (error) {
-        if (this.#isOver) return;
+        if (this.#isOver) break;
         if (isNotApplied(error) && isLasting(error)) {
           contents.revert(error);
           onWritten(this.#revision);
@@ -128,12 +129,13 @@ export class Holding<Update> {
         }
       }
     }
+    this.#writing = undefined;
   }
 
   async #writeOnce(): Promise<void> {
     const { group, key, lease, contents, onWritten } = this.#options;
     const { wanted, wantedVersion } = contents;
-    this.#isWriting = true;
+    this.#isClaiming = true;
     try {
       const result = await claim(group.writes, {
         key,
@@ -154,7 +156,7 @@ export class Holding<Update> {
       if (SdError.is(error, "SD_LEASE_LOST")) lease.lose("expired");
       throw error;
     } finally {
-      this.#isWriting = false;
+      this.#isClaiming = false;
       this.#judge();
     }
   }

@@ -44,7 +44,7 @@ export class LeaseGroup {
   readonly #over = new AbortController();
   /** Of leases with one id: it outlives a lease that is lost and recovered. Made when somebody departs. */
   #reign: AbortController | undefined;
-  readonly #ownLeases = new Set<bigint>();
+  readonly #ownLeases: bigint[] = [];
   readonly #renewals = new Listeners<[renewal: Renewal]>();
   /** Of the lease that we have, once somebody wants to hear. */
   #renewed: Disposable | undefined;
@@ -73,7 +73,7 @@ export class LeaseGroup {
 
   /** Whether a lease was ours, now or before. */
   isOwn(id: bigint): boolean {
-    return this.#ownLeases.has(id);
+    return this.#ownLeases.includes(id);
   }
 
   /**
@@ -209,9 +209,9 @@ export class LeaseGroup {
   }
 
   #remember(id: bigint): void {
-    this.#ownLeases.add(id);
-    const [oldest] = this.#ownLeases;
-    if (this.#ownLeases.size > MAX_OWN_LEASES && oldest !== undefined) this.#ownLeases.delete(oldest);
+    if (this.isOwn(id)) return;
+    this.#ownLeases.push(id);
+    if (this.#ownLeases.length > MAX_OWN_LEASES) this.#ownLeases.shift();
   }
 }
 

@@ -195,7 +195,9 @@ export class Registration<Update> implements AsyncDisposable {
           await this.#yield(result.current, result.storeRevision);
         } else {
           const since = clock.now();
-          const taken = await this.#hold(lease, result);
+          const ending = await this.#hold(lease, result);
+          this.#holding = undefined;
+          const taken = ending?.type === "taken" ? ending.by : undefined;
           const heldMs = clock.now() - since;
           this.#repairs = heldMs > (taken ? PEACE_MS : STEADY_MS) ? 1 : this.#repairs + 1;
           const pauseMs = REPAIR_MS * 2 ** Math.max(0, this.#repairs - FREE_REPAIRS);
@@ -238,10 +240,9 @@ export class Registration<Update> implements AsyncDisposable {
     return !this.#wasRegistered && this.#contents.wanted.isPredecessor(current.value);
   }
 
-  /** Registered, until something ends that. @returns what another has put in its place, if that was it. */
-  async #hold(lease: Lease, owned: Owned): Promise<KeyValue | undefined> {
+  /** Registered, until something ends that. @returns what has; `undefined` if it has ended before. */
+  #hold(lease: Lease, owned: Owned): Promise<Ending> | undefined {
     if (this.#abort.signal.aborted || lease.hasEnded) return;
-    let taken: KeyValue | undefined;
     this.#wasRegistered = true;
     this.#tellRegistered(lease, owned.revision);
     // A listener may have closed.
@@ -254,14 +255,9 @@ export class Registration<Update> implements AsyncDisposable {
       contents: this.#contents,
       owned,
       onWritten: (revision, error) => this.#tellRegistered(lease, revision, error),
-      onEnd: (ending) => {
-        if (ending.type === "taken") taken = ending.by;
-        this.#end(ending);
-      },
+      onEnd: (ending) => this.#end(ending),
     });
-    await this.#holding.run();
-    this.#holding = undefined;
-    return taken;
+    return this.#holding.run();
   }
 
   #tellRegistered(lease: Lease, revision: number, error?: unknown): void {

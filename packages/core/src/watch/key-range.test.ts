@@ -41,6 +41,11 @@ describe("prefixRange", () => {
     );
   });
 
+  it("keeps no more memory than its own, where a Buffer is a piece of 8 KiB", () => {
+    const { key } = prefixRange(Buffer.from("/web/"));
+    expect(key.buffer.byteLength).toBe(5);
+  });
+
   it("leaves the bytes of a Buffer alone", () => {
     const prefix = Buffer.from("/web/");
     const { rangeEnd } = prefixRange(prefix);

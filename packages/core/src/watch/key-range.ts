@@ -14,11 +14,12 @@ export interface KeyRange {
  */
 export function prefixRange(prefix: Uint8Array): KeyRange {
   // A range of the empty key is refused by etcd; \0 is the smallest key.
-  const key = prefix.length === 0 ? Uint8Array.of(0) : prefix;
+  // A copy, as below: a piece of Node's pool would keep all of its 8 KiB.
+  const key = prefix.length === 0 ? Uint8Array.of(0) : Uint8Array.from(prefix);
   for (let length = prefix.length; length > 0; length--) {
     const last = prefix[length - 1] ?? 0xff;
     if (last === 0xff) continue;
-    // A copy: `slice()` of a Buffer would share its bytes.
+    // `slice()` of a Buffer would share its bytes.
     const rangeEnd = Uint8Array.from(prefix.subarray(0, length));
     rangeEnd[length - 1] = last + 1;
     return { key, rangeEnd };

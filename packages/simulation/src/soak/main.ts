@@ -118,7 +118,14 @@ function progress(ledger: Ledger, samples: readonly Sample[]): string {
   const { now, totals, broken } = ledger;
   const { rss = 0, heap = 0, handles = 0 } = samples.at(-1) ?? {};
   const violations = [...broken].map(([name, count]) => `${name}: ${count}`).join(", ") || "none";
-  return `${(now / 60_000).toFixed(1)} min: ${countOf(ledger)} faults, ${totals.events} events, ${(rss / 2 ** 20).toFixed(0)} MiB (heap ${(heap / 2 ** 20).toFixed(1)}), ${handles} handles, violations: ${violations}`;
+  const mib = (bytes: number, digits: number): string => (bytes / 2 ** 20).toFixed(digits);
+  return [
+    `${(now / 60_000).toFixed(1)} min: ${countOf(ledger)} faults`,
+    `${totals.events} events`,
+    `${mib(rss, 0)} MiB (heap ${mib(heap, 1)})`,
+    `${handles} handles`,
+    `violations: ${violations}`,
+  ].join(", ");
 }
 
 function print(lines: readonly string[]): void {

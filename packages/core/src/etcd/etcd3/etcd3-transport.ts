@@ -1,6 +1,5 @@
 import { Metadata } from "@grpc/grpc-js";
 import { Turns } from "../../kit/turns.js";
-import { failureOf } from "../failure.js";
 import type { CallOptions, DuplexStream, EtcdTransport, StreamHandlers } from "../transport.js";
 import type {
   GrantRequest,
@@ -121,16 +120,13 @@ class Etcd3Transport implements EtcdTransport {
     const send = async (token: Token): Promise<Response> => {
       using _turn = this.#turns.tryTake() ?? (await this.#turns.take(bounds.signal));
       bounds.throwIfOver();
-      const ask = async (link: Link): Promise<Buffer> => {
-        const timeoutMs = options.timeoutMs ?? callTimeoutMs + link.connection.roundTripMs;
-        const call = { path: method.path, request, metadata: metadata(token), timeoutMs };
+      const ask = (link: Link): Promise<Buffer> => {
+        const { roundTripMs, openedAt } = link.connection;
+        const timeoutMs = options.timeoutMs ?? callTimeoutMs + roundTripMs;
+        const onTimeout = (): void => this.#tokens.doubt(token, openedAt);
         options.onSent?.();
-        try {
-          return await callOnce(link, call, clock, bounds);
-        } catch (error) {
-          if (failureOf(error) === "timeout") this.#tokens.doubt(token, link.connection.openedAt);
-          throw error;
-        }
+        const call = { path: method.path, request, metadata: metadata(token), timeoutMs, onTimeout };
+        return callOnce(link, call, clock, bounds);
       };
       return method.decode(await this.#connected("calls", bounds, ask, options.elsewhere));
     };
@@ -181,15 +177,26 @@ class Etcd3Transport implements EtcdTransport {
   }
 
   /** Uses a connection in the turn in which it is ready: in the next it may be closed, and grpc-js throws. */
-  async #connected<Result>(
+  #connected<Result>(
     lane: LaneName,
     bounds: Bounds,
     use: (link: Link) => Result | Promise<Result>,
     elsewhere = false,
+  ): Result | Promise<Result> {
+    const link = this.#members.ready(lane, elsewhere);
+    return link?.connection.isReady ? use(link) : this.#connecting(lane, bounds, use, elsewhere);
+  }
+
+  async #connecting<Result>(
+    lane: LaneName,
+    bounds: Bounds,
+    use: (link: Link) => Result | Promise<Result>,
+    elsewhere: boolean,
   ): Promise<Result> {
-    let link = this.#members.ready(lane, elsewhere);
-    while (!link?.connection.isReady) link = await this.#members.connect(lane, bounds, elsewhere);
-    return use(link);
+    for (;;) {
+      const link = await this.#members.connect(lane, bounds, elsewhere);
+      if (link.connection.isReady) return await use(link);
+    }
   }
 
   #bounds({ signal }: CallOptions): Bounds {

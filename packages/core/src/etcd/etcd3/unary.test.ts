@@ -17,6 +17,7 @@ interface Listener {
 
 const OK: Status = { code: 0, details: "" };
 const NO_TOKEN: Status = { code: 16, details: "etcdserver: invalid auth token" };
+const TOO_LATE: Status = { code: 4, details: "context deadline exceeded" };
 const NO_MEMBER: Status = { code: 14, details: "connection refused" };
 
 /** A member whose calls are answered when the test says so, and what was done to it. */
@@ -46,6 +47,7 @@ function open({ answeredAt, signal }: { answeredAt?: number; signal?: AbortSigna
       request: Buffer.from(bytes(request)),
       metadata: new Metadata(),
       timeoutMs: 1_000,
+      onTimeout: () => log.push("timeout"),
     };
     return text(await callOnce(link, sent, clock, bounds));
   };
@@ -77,6 +79,13 @@ describe("callOnce()", () => {
     expect([await called, log.at(-1)]).toEqual([kind, opinion]);
   });
 
+  it("tells of a timeout that etcd reports", async () => {
+    const { log, send, answer } = open();
+    const called = send("a").catch(failureOf);
+    answer(TOO_LATE);
+    expect([await called, log.at(-1)]).toEqual(["timeout", "timeout"]);
+  });
+
   it.each([
     ["drops a connection that was silent to everybody since", undefined, ["closed"]],
     ["keeps one on which another was answered meanwhile", 500, []],
@@ -90,7 +99,7 @@ describe("callOnce()", () => {
     expect(await called).toBe("timeout");
     expect(connection.isGivenUp).toBe(rest.length > 0);
     answer(OK, "late");
-    expect(log).toEqual(["sent a", "canceled", "suspect", ...rest]);
+    expect(log).toEqual(["sent a", "canceled", "suspect", ...rest, "timeout"]);
   });
 
   it("cancels what the caller aborts, and holds it against nobody", async () => {

@@ -13,6 +13,8 @@ export interface UnaryCall {
   readonly metadata: Metadata;
   /** From now on, in milliseconds. */
   readonly timeoutMs: number;
+  /** Called before it rejects because no answer came, or etcd says that it had none in time. */
+  onTimeout(): void;
 }
 
 /**
@@ -23,7 +25,7 @@ export interface UnaryCall {
  */
 export function callOnce(
   { member, connection }: Link,
-  { path, request, metadata, timeoutMs }: UnaryCall,
+  { path, request, metadata, timeoutMs, onTimeout }: UnaryCall,
   clock: Clock,
   bounds: Bounds,
 ): Promise<Buffer> {
@@ -32,6 +34,10 @@ export function callOnce(
     const sentAt = clock.now();
     bounds.sent(clock, timeoutMs, connection.endpoint);
     const call = connection.call(path);
+    const fail = (error: unknown): void => {
+      if (failureOf(error) === "timeout") onTimeout();
+      reject(error);
+    };
     bounds.onOver = (reason) => {
       call.cancelWithStatus(statusCode.CANCELLED, "canceled by us");
       if (bounds.timedOut) {
@@ -41,7 +47,7 @@ export function callOnce(
           void connection.close();
         }
       }
-      reject(reason);
+      fail(reason);
     };
     let answer: Buffer | undefined;
     call.start(metadata, {
@@ -58,7 +64,7 @@ export function callOnce(
         if (error && isMembersFault(error)) member.suspect();
         else member.answered(connection);
         if (answer && !error) resolve(answer);
-        else reject(error);
+        else fail(error);
       },
     });
     call.startRead();
