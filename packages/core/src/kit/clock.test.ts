@@ -1,7 +1,9 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { ManualClock } from "@sd/testing";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { liveTimers, settled } from "../../test/observe.js";
-import { holdProcess, sleep, systemClock } from "./clock.js";
+import { holdProcess, sleep, systemClock, type Timer } from "./clock.js";
 
 describe("sleep", () => {
   it("resolves once its time has come, not before", async () => {
@@ -54,6 +56,42 @@ describe("systemClock", () => {
     vi.advanceTimersByTime(day);
     expect(fire).toHaveBeenCalledTimes(1);
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  /** Has a byte sent through a socket, and holds the event loop for `heldMs`. */
+  async function held(heldMs: number, timerMs: number, onByte: (timer: Timer) => void): Promise<string[]> {
+    const order: string[] = [];
+    const server = createServer();
+    onTestFinished(() => void server.close());
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    onTestFinished(() => void socket.destroy());
+    const [[peer]] = await Promise.all([once(server, "connection"), once(socket, "connect")]);
+    const fired = new Promise<void>((resolve) => {
+      const timer = systemClock.setTimer(timerMs, () => {
+        order.push("timer");
+        resolve();
+      });
+      socket.on("data", () => {
+        order.push("byte");
+        onByte(timer);
+      });
+    });
+    // After this turn timers are what comes next.
+    await new Promise((resolve) => setImmediate(resolve));
+    peer.write("x");
+    const until = systemClock.now() + heldMs;
+    while (systemClock.now() < until);
+    await Promise.race([fired, new Promise((resolve) => setTimeout(resolve, 100))]);
+    return order;
+  }
+
+  it("lets what has come in go before a timer that the process has held up", async () => {
+    expect(await held(100, 10, () => {})).toEqual(["byte", "timer"]);
+  });
+
+  it("fires no timer that was disposed because of what has come in", async () => {
+    expect(await held(100, 10, (timer) => timer[Symbol.dispose]())).toEqual(["byte"]);
   });
 
   it("never decreases", () => {

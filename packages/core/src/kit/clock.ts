@@ -27,22 +27,49 @@ export function calendarMs(): number {
 /** 24.8 days. Above this, Node fires at once instead of late. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** The machine's monotonic clock. */
+/**
+ * A timer that is so late was held up: the process was busy, stopped or without a CPU. In such a turn Node runs timers
+ * before it reads from sockets, so answers that have come in time would be taken for missing.
+ */
+const LATE_MS = 20;
+
+/** The machine's monotonic clock. A timer that is held up lets what has come in meanwhile go first. */
 export const systemClock: Clock = {
   now: () => performance.now(),
-  setTimer(delayMs, fire) {
-    let handle: NodeJS.Timeout;
-    const wait = (leftMs: number): void => {
-      handle =
-        leftMs > MAX_TIMER_MS
-          ? setTimeout(wait, MAX_TIMER_MS, leftMs - MAX_TIMER_MS)
-          : setTimeout(fire, Math.max(0, leftMs));
-      handle.unref();
-    };
-    wait(delayMs);
-    return { [Symbol.dispose]: () => clearTimeout(handle) };
-  },
+  setTimer: (delayMs, fire) => new SystemTimer(delayMs, fire),
 };
+
+class SystemTimer implements Timer {
+  readonly #dueAt: number;
+  readonly #fire: () => void;
+  #handle: NodeJS.Timeout;
+  #afterReading: NodeJS.Immediate | undefined;
+
+  constructor(delayMs: number, fire: () => void) {
+    this.#dueAt = performance.now() + delayMs;
+    this.#fire = fire;
+    this.#handle = this.#wait(delayMs);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#handle);
+    clearImmediate(this.#afterReading);
+  }
+
+  #wait(leftMs: number): NodeJS.Timeout {
+    const ring = (timer: SystemTimer): void => timer.#ring();
+    return setTimeout(ring, Math.min(Math.max(0, leftMs), MAX_TIMER_MS), this).unref();
+  }
+
+  #ring(): void {
+    const lateMs = performance.now() - this.#dueAt;
+    // Node's timers may be a little early; so much was cut off.
+    if (lateMs < -1_000) this.#handle = this.#wait(-lateMs);
+    // It holds the process for a turn: unheld, it might wait for the next packet.
+    else if (lateMs > LATE_MS) this.#afterReading = setImmediate(this.#fire);
+    else this.#fire();
+  }
+}
 
 /** Calls `run` after the event loop has gone round twice: what was posted with `setImmediate` has happened. */
 export function afterTwoRounds(run: () => void): void {
