@@ -89,6 +89,12 @@ export class Holding<Update> {
     return ending;
   }
 
+  /** Whether the lease is not proved to live any more, whoever has been told that yet. */
+  get isOverdue(): boolean {
+    const { lease, client } = this.#options;
+    return !this.#isOver && lease.state.status === "active" && client.clock.now() >= lease.state.deadline;
+  }
+
   /** There may be an update to write. */
   update(): void {
     this.#writing ??= this.#isDone ? undefined : this.#write();

@@ -1,5 +1,5 @@
 import { leaseId, recordStates } from "@sd/testing";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { etcdError, Fault } from "../test/faults.js";
 import { Harness } from "../test/harness.js";
 import type { InstanceRegistration } from "./register.js";
@@ -54,6 +54,18 @@ describe("Registration: in quiet times", () => {
     expect(bench.memory.leases).toHaveLength(2);
     await bench.clock.advance(20_000);
     expect(bench.memory.leases).toEqual([bench.memory.get(KEY)?.lease]);
+  });
+
+  it("claims nothing beyond its lease where the process was held up and no timer has run yet (R10)", async () => {
+    const registration = await begin();
+    const grantedAt = bench.memory.callsOf("grant").at(-1)?.at ?? Number.NaN;
+    const time = vi.spyOn(bench.clock, "now");
+    time.mockReturnValue(grantedAt + 14_999);
+    expect(registration.state.status).toBe("registered");
+    time.mockReturnValue(grantedAt + 15_000);
+    expect(registration.state).toEqual({ status: "lost", reason: "lease-overdue" });
+    time.mockRestore();
+    verified(registration);
   });
 
   it("survives renewals that are not answered", async () => {

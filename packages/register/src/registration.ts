@@ -41,6 +41,8 @@ const FREE_REPAIRS = 3;
 /** What remains at least of a pause, whatever the try before it took: who failed together disperses. */
 const PAUSE_SHARE = 0.2;
 
+const OVERDUE: RegistrationState = Object.freeze({ status: "lost", reason: "lease-overdue" });
+
 /**
  * Keeps a key in etcd, with our value, under our lease, until `close()`.
  *
@@ -86,8 +88,12 @@ export class Registration<Update> implements AsyncDisposable {
     this.#loop = this.#run();
   }
 
+  /**
+   * How it stands at this moment: `registered` never beyond the life of the lease that is proved, also where the
+   * process was held up and listeners have not been told yet.
+   */
   get state(): RegistrationState {
-    return this.#machine.state;
+    return this.#holding?.isOverdue ? OVERDUE : this.#machine.state;
   }
 
   /** Calls `listener` on every change of state, in order. */
@@ -273,7 +279,7 @@ export class Registration<Update> implements AsyncDisposable {
 
   /** What ends the holding of the key changes the state in the same turn. */
   #end(ending: Ending): void {
-    if (this.state.status !== "registered") return;
+    if (this.#machine.state.status !== "registered") return;
     if (ending.type === "lost") this.#enter({ status: "lost", reason: ending.reason });
     else if (ending.type === "taken") this.#enterConflict(ending.by);
   }
@@ -313,7 +319,7 @@ export class Registration<Update> implements AsyncDisposable {
 
   #enterConflict(current: KeyValue): void {
     if (this.#abort.signal.aborted) return;
-    const { state } = this;
+    const { state } = this.#machine;
     // The claim has found what the watch had shown.
     const isKnown = state.status === "conflict" && state.owner.modRevision === current.modRevision;
     this.#machine.enter({ status: "conflict", owner: ownerOf(current) });
@@ -341,7 +347,7 @@ export class Registration<Update> implements AsyncDisposable {
 
   /** Shows why the last try failed, in the state that it leaves us in. */
   #report(error: unknown): void {
-    const { state } = this;
+    const { state } = this.#machine;
     if (state.status === "draining" || state.status === "deregistered" || state.status === "failed") return;
     // A change of state is a line in somebody's log.
     if ("error" in state && messageOf(state.error) === messageOf(error)) return;
@@ -350,7 +356,7 @@ export class Registration<Update> implements AsyncDisposable {
 
   /** Whether it will not register any more. */
   get #hasEnded(): boolean {
-    return this.#abort.signal.aborted || this.state.status === "failed";
+    return this.#abort.signal.aborted || this.#machine.state.status === "failed";
   }
 
   /** Late news find a closing registration, and change nothing. */
