@@ -1,5 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { ManualClock } from "@sd/testing";
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { liveTimers, settled } from "../../test/observe.js";
@@ -92,6 +94,26 @@ describe("systemClock", () => {
 
   it("fires no timer that was disposed because of what has come in", async () => {
     expect(await held(100, 10, (timer) => timer[Symbol.dispose]())).toEqual(["byte"]);
+  });
+
+  it("keeps nothing of other timers that were held up with it, as long as it is kept itself", async () => {
+    setFlagsFromString("--expose-gc");
+    const gc = runInNewContext("gc") as () => void;
+    const fired: string[] = [];
+    const after = (name: string): { timer: Timer; content: WeakRef<object> } => {
+      const content = { name };
+      const timer = systemClock.setTimer(1, () => fired.push(content.name));
+      return { timer, content: new WeakRef(content) };
+    };
+    const { timer } = after("kept");
+    const { content } = after("dropped");
+    const until = systemClock.now() + 50;
+    while (systemClock.now() < until);
+    await vi.waitFor(() => expect(fired).toEqual(["kept", "dropped"]));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    gc();
+    expect(content.deref()).toBe(undefined);
+    timer[Symbol.dispose]();
   });
 
   it("never decreases", () => {

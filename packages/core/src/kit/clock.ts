@@ -40,6 +40,8 @@ export const systemClock: Clock = {
 };
 
 class SystemTimer implements Timer {
+  static readonly #rings = (timer: SystemTimer): void => timer.#ring();
+  static readonly #ringsLater = (timer: SystemTimer): void => timer.#ringLater();
   readonly #dueAt: number;
   readonly #fire: () => void;
   #handle: NodeJS.Timeout;
@@ -57,8 +59,7 @@ class SystemTimer implements Timer {
   }
 
   #wait(leftMs: number): NodeJS.Timeout {
-    const ring = (timer: SystemTimer): void => timer.#ring();
-    return setTimeout(ring, Math.min(Math.max(0, leftMs), MAX_TIMER_MS), this).unref();
+    return setTimeout(SystemTimer.#rings, Math.min(Math.max(0, leftMs), MAX_TIMER_MS), this).unref();
   }
 
   #ring(): void {
@@ -66,8 +67,14 @@ class SystemTimer implements Timer {
     // Node's timers may be a little early; so much was cut off.
     if (lateMs < -1_000) this.#handle = this.#wait(-lateMs);
     // It holds the process for a turn: unheld, it might wait for the next packet.
-    else if (lateMs > LATE_MS) this.#afterReading = setImmediate(this.#fire);
+    else if (lateMs > LATE_MS) this.#afterReading = setImmediate(SystemTimer.#ringsLater, this);
     else this.#fire();
+  }
+
+  #ringLater(): void {
+    // One that has run still leads to those before and after it, and to all that they were for.
+    this.#afterReading = undefined;
+    this.#fire();
   }
 }
 

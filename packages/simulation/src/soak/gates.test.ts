@@ -23,7 +23,7 @@ const good = {
   delay: { calm: times(20), heal: times(800) },
   connections: [170, 510, 340],
   mostConnections: 510,
-  memory: { rss: { perHour: 8, error: 4 } },
+  memory: { rss: { perHour: 8, error: 4 }, heap: { perHour: 2, error: 1 } },
 };
 const missed = (change: object): string[] =>
   gates({ ...good, ...change })
@@ -33,7 +33,7 @@ const missed = (change: object): string[] =>
 describe("the gates of a soak", () => {
   it("are kept by a good run", () => {
     expect(missed({})).toEqual([]);
-    expect(gates(good)).toHaveLength(21);
+    expect(gates(good)).toHaveLength(22);
   });
 
   it.each([
@@ -46,13 +46,24 @@ describe("the gates of a soak", () => {
     [{ tarpitLeft: times(400, 19) }, "tarpit left, p99 ms"],
     [{ halfOpenReplaced: undefined }, "half-open link replaced, p99 ms"],
     [{ connections: [510, 511] }, "connections at rest, one for each client, purpose and member"],
-    [{ memory: { rss: { perHour: 9, error: 4 } } }, "RSS slope, MiB an hour, less two standard errors"],
+    [
+      { memory: { ...good.memory, rss: { perHour: 9, error: 4 } } },
+      "RSS slope, MiB an hour, less two standard errors",
+    ],
+    [
+      { memory: { ...good.memory, heap: { perHour: 4, error: 1 } } },
+      "heap slope, MiB an hour, less two standard errors",
+    ],
   ])("are missed: %j", (change, name) => {
     expect(missed(change)).toEqual([name]);
   });
 
   it("ask less of a shorter run, and say what it could not measure", () => {
-    const short = { minutes: 3, eventsChecked: 20_000, memory: { rss: { perHour: 90, error: 1 } } };
+    const short = {
+      minutes: 3,
+      eventsChecked: 20_000,
+      memory: { ...good.memory, rss: { perHour: 90, error: 1 } },
+    };
     const run = { ...good, ...short, converged: times(9_000, 19), tarpitLeft: undefined };
     expect(missed(run)).toEqual([]);
     const values = gates(run).map(({ value }) => value);

@@ -34,7 +34,13 @@ interface Measured {
   /** While all was at rest; and how many there may be. */
   readonly connections: readonly number[];
   readonly mostConnections: number;
-  readonly memory: Readonly<Record<"rss", { readonly perHour: number; readonly error: number | undefined }>>;
+  readonly memory: Readonly<Record<"rss" | "heap", Slope>>;
+}
+
+/** In MiB an hour, and its standard error, if there are samples enough. */
+interface Slope {
+  readonly perHour: number;
+  readonly error: number | undefined;
 }
 
 /** What 30 minutes must check; less time, less. */
@@ -59,7 +65,18 @@ export function gates(all: Measured): Gate[] {
   };
   const connections = Math.max(...all.connections);
   const events = Math.round(EVENTS_A_MINUTE * all.minutes);
-  const { perHour, error } = all.memory.rss;
+  // What the samples' scatter explains is no growth.
+  const slope = (name: string, { perHour, error }: Slope): Gate[] => {
+    if (error === undefined || all.minutes < SLOPE_MINUTES) return [];
+    const least = perHour - 2 * error;
+    const value = Math.round(least * 100) / 100;
+    return [
+      {
+        ...{ name: `${name}, MiB an hour, less two standard errors`, value },
+        ...{ limit: `below ${SLOPE_MIB}`, isKept: least < SLOPE_MIB },
+      },
+    ];
+  };
   return [
     {
       name: "events checked",
@@ -95,16 +112,7 @@ export function gates(all: Measured): Gate[] {
       limit: `at most ${all.mostConnections}`,
       isKept: connections <= all.mostConnections,
     },
-    // What the samples' scatter explains is no growth.
-    ...(error === undefined || all.minutes < SLOPE_MINUTES
-      ? []
-      : [
-          {
-            name: "RSS slope, MiB an hour, less two standard errors",
-            value: Math.round((perHour - 2 * error) * 100) / 100,
-            limit: `below ${SLOPE_MIB}`,
-            isKept: perHour - 2 * error < SLOPE_MIB,
-          },
-        ]),
+    ...slope("heap slope", all.memory.heap),
+    ...slope("RSS slope", all.memory.rss),
   ];
 }

@@ -27,6 +27,12 @@ describe("drawStorm()", () => {
     expect([0, 1, 2, 3].map(first)).toEqual(["tarpit", "black-hole-down", "black-hole-both", "tarpit"]);
   });
 
+  it("ends the first one with the longest cut of all", () => {
+    const last = (number: number) => drawStorm(new SeededRandom(2), LENGTH_MS, { number }).at(-1);
+    expect(last(0)).toMatchObject({ kind: "black-hole-everywhere", forMs: 32_000 });
+    expect(last(1)?.forMs).toBeLessThan(32_000);
+  });
+
   it.each([
     [false, 38],
     [true, 45],

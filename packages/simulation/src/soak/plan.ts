@@ -94,9 +94,15 @@ const MAX_FINAL_MS = 32_000;
 /** What storms begin with, in turn: by chance a run would meet some too rarely to speak of their times. */
 const beginnings = ["tarpit", "black-hole-down", "black-hole-both"] as const;
 
+/**
+ * What the first storm ends with: all clients connect in vain for as long as they ever do. malloc keeps for good what
+ * it had to get from the system for that, in pieces: whatever still grows from there on is not its work.
+ */
+const worst = { kind: "black-hole-everywhere", forMs: MAX_FINAL_MS } as const;
+
 export interface StormOptions {
   readonly isSecure?: boolean;
-  /** Which storm it is, from 0. */
+  /** Which storm it is, from 0. Default 1. */
   readonly number?: number;
 }
 
@@ -104,7 +110,7 @@ export interface StormOptions {
 export function drawStorm(
   random: SeededRandom,
   lengthMs: number,
-  { isSecure = false, number = 0 }: StormOptions = {},
+  { isSecure = false, number = 1 }: StormOptions = {},
 ): Step[] {
   const steps: Step[] = [];
   let now = 0;
@@ -113,7 +119,7 @@ export function drawStorm(
   while (true) {
     const afterMs = MIN_PAUSE_MS + random.below(MAX_PAUSE_MS - MIN_PAUSE_MS);
     now += afterMs;
-    if (now > lengthMs) return [...steps, drawFinal(random, afterMs)];
+    if (now > lengthMs) return [...steps, { ...drawFinal(random, afterMs), ...(number === 0 && worst) }];
     const free = [...zoneFreeAt.keys()].filter((zone) => (zoneFreeAt[zone] ?? 0) <= now);
     const kinds: readonly FaultKind[][] = [
       ...(clusterFreeAt <= now ? [[...clusterFaults]] : []),
