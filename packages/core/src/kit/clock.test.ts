@@ -58,6 +58,25 @@ describe("systemClock", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it("fires no moment early where a little is left after Node's longest timer", () => {
+    vi.useFakeTimers();
+    const fire = vi.fn();
+    const delayMs = 2 ** 31 + 900;
+    using _timer = systemClock.setTimer(delayMs, fire);
+    vi.advanceTimersByTime(delayMs - 1);
+    expect(fire).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(1);
+    expect(fire).toHaveBeenCalledTimes(1);
+  });
+
+  it("fires where a test fakes the timers and not `performance`", () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const fire = vi.fn();
+    using _timer = systemClock.setTimer(5_000, fire);
+    vi.advanceTimersByTime(5_000);
+    expect(fire).toHaveBeenCalledTimes(1);
+  });
+
   /** Has a byte sent through a socket, and holds the event loop for `heldMs`. */
   async function held(heldMs: number, timerMs: number, onByte: (timer: Timer) => void): Promise<string[]> {
     const order: string[] = [];
