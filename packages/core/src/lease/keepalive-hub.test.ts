@@ -491,6 +491,20 @@ describe("KeepaliveHub, on a slow link", () => {
     await leases.close();
   });
 
+  it("does not reckon with the link of the stream before (R16)", async () => {
+    const { clock, transport, leases, silence } = await far({ ttlSeconds: 30, roundTripMs: 4_000 });
+    await clock.advance(60_000);
+    silence();
+    transport.roundTripMs = 0;
+    transport.keepAliveStream.fail(failure("network"));
+    await clock.advance(2_000);
+    const stream = transport.keepAliveStream;
+    while (stream.sent.length === 0) await clock.advance(100);
+    await clock.advance(3_100);
+    expect(stream.canceled).toEqual({ suspect: true });
+    await leases.close();
+  });
+
   it("takes a connection that took long to be made for a fast one once it answers fast (R16)", async () => {
     const { clock, transport, leases, lease, silence } = await far({
       ttlSeconds: 6,
