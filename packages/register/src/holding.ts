@@ -1,5 +1,6 @@
 import {
   Backoff,
+  type Clock,
   deferred,
   type EtcdClient,
   isLasting,
@@ -92,7 +93,7 @@ export class Holding<Update> {
   /** Whether the lease is not proved to live any more, whoever has been told that yet. */
   get isOverdue(): boolean {
     const { lease, client } = this.#options;
-    return !this.#isOver && lease.state.status === "active" && client.clock.now() >= lease.state.deadline;
+    return !this.#isOver && isPastDeadline(lease, client.clock);
   }
 
   /** There may be an update to write. */
@@ -184,4 +185,9 @@ export class Holding<Update> {
       this.#options.onWritten(current.modRevision);
     } else this.end({ type: "changed" });
   }
+}
+
+/** Whether a lease is not proved to live any more, though it has not been told yet. */
+export function isPastDeadline({ state }: Lease, clock: Clock): boolean {
+  return state.status === "active" && clock.now() >= state.deadline;
 }

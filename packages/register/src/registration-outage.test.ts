@@ -1,3 +1,4 @@
+import { deferred, type EtcdTransport, nextRound } from "@sd/core";
 import { leaseId, recordStates } from "@sd/testing";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { etcdError, Fault } from "../test/faults.js";
@@ -66,6 +67,44 @@ describe("Registration: in quiet times", () => {
     expect(registration.state).toEqual({ status: "lost", reason: "lease-overdue" });
     time.mockRestore();
     verified(registration);
+  });
+
+  it("is not registered by an answer that is read beyond the lease, though no timer has run yet (R10)", async () => {
+    const answer = deferred<void>();
+    const wrap = (inner: EtcdTransport): Partial<EtcdTransport> => ({
+      async txn(request, options) {
+        const written = await inner.txn(request, options);
+        await answer.promise;
+        return written;
+      },
+    });
+    const registration = startRegistration(bench.newClient({ wrap }), web);
+    const seen = recordStates(registration);
+    const ready = vi.fn();
+    void registration.ready().then(ready);
+    await bench.clock.settle();
+    const time = vi.spyOn(bench.clock, "now");
+    time.mockReturnValue(20_000);
+    answer.resolve();
+    await nextRound();
+    time.mockRestore();
+    expect(seen.statuses).toEqual(["registering"]);
+    expect(ready).not.toHaveBeenCalled();
+    await bench.clock.advance(BACK_MS);
+    verified(registration);
+    expect(bench.writes(KEY)).toBe(1);
+  });
+
+  it("is draining, not lost, for who hears that it is closed beyond its lease", async () => {
+    const registration = await begin();
+    const seen: string[] = [];
+    registration.subscribe(() => seen.push(registration.state.status));
+    const time = vi.spyOn(bench.clock, "now");
+    time.mockReturnValue(20_000);
+    const closed = registration.close();
+    time.mockRestore();
+    await bench.run(closed);
+    expect(seen).toEqual(["draining", "deregistered"]);
   });
 
   it("survives renewals that are not answered", async () => {

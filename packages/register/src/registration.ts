@@ -23,7 +23,7 @@ import {
 } from "@sd/core";
 import { type ClaimResult, claim, type Owned } from "./claim.js";
 import { Contents } from "./contents.js";
-import { type Ending, Holding } from "./holding.js";
+import { type Ending, Holding, isPastDeadline } from "./holding.js";
 import { LeaseGroup } from "./lease-group.js";
 import type { Settings } from "./options.js";
 import { ownerOf, type RegistrationState, registrationTransitions } from "./registration-state.js";
@@ -90,10 +90,12 @@ export class Registration<Update> implements AsyncDisposable {
 
   /**
    * How it stands at this moment: `registered` never beyond the life of the lease that is proved, also where the
-   * process was held up and listeners have not been told yet.
+   * process was held up and listeners have not been told yet. They are not told at all if the answer to a renewal
+   * has come in meanwhile, and is read before they are.
    */
   get state(): RegistrationState {
-    return this.#holding?.isOverdue ? OVERDUE : this.#machine.state;
+    const { state } = this.#machine;
+    return state.status === "registered" && this.#holding?.isOverdue ? OVERDUE : state;
   }
 
   /** Calls `listener` on every change of state, in order. */
@@ -249,6 +251,8 @@ export class Registration<Update> implements AsyncDisposable {
   /** Registered, until something ends that. @returns what has; `undefined` if it has ended before. */
   #hold(lease: Lease, owned: Owned): Promise<Ending> | undefined {
     if (this.#abort.signal.aborted || lease.hasEnded) return;
+    // Held up for so long, we read the answer before the timer that ends the lease.
+    if (isPastDeadline(lease, this.#client.clock)) return;
     this.#wasRegistered = true;
     this.#tellRegistered(lease, owned.revision);
     // A listener may have closed.

@@ -33,14 +33,17 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
  */
 const LATE_MS = 20;
 
-/** The machine's monotonic clock. A timer that is held up lets what has come in meanwhile go first. */
+/**
+ * The machine's monotonic clock. A timer that is held up lets what has come in meanwhile go first; so may one that
+ * is due later, and less late.
+ */
 export const systemClock: Clock = {
   now: () => performance.now(),
   setTimer: (delayMs, fire) => new SystemTimer(delayMs, fire),
 };
 
 class SystemTimer implements Timer {
-  static readonly #rings = (timer: SystemTimer): void => timer.#ring();
+  static readonly #rings = (timer: SystemTimer, restMs: number): void => timer.#ring(restMs);
   static readonly #ringsLater = (timer: SystemTimer): void => timer.#ringLater();
   readonly #dueAt: number;
   readonly #fire: () => void;
@@ -59,16 +62,17 @@ class SystemTimer implements Timer {
   }
 
   #wait(leftMs: number): NodeJS.Timeout {
-    return setTimeout(SystemTimer.#rings, Math.min(Math.max(0, leftMs), MAX_TIMER_MS), this).unref();
+    const restMs = leftMs - MAX_TIMER_MS;
+    const waitMs = Math.min(Math.max(0, leftMs), MAX_TIMER_MS);
+    return setTimeout(SystemTimer.#rings, waitMs, this, restMs).unref();
   }
 
-  #ring(): void {
-    const lateMs = performance.now() - this.#dueAt;
-    // Node's timers may be a little early; so much was cut off.
-    if (lateMs < -1_000) this.#handle = this.#wait(-lateMs);
+  #ring(restMs: number): void {
+    if (restMs > 0) this.#handle = this.#wait(restMs);
     // It holds the process for a turn: unheld, it might wait for the next packet.
-    else if (lateMs > LATE_MS) this.#afterReading = setImmediate(SystemTimer.#ringsLater, this);
-    else this.#fire();
+    else if (performance.now() - this.#dueAt > LATE_MS) {
+      this.#afterReading = setImmediate(SystemTimer.#ringsLater, this);
+    } else this.#fire();
   }
 
   #ringLater(): void {
@@ -83,7 +87,7 @@ export function afterTwoRounds(run: () => void): void {
   setImmediate(() => setImmediate(run));
 }
 
-/** Resolves when the event loop has gone round: timers and sockets had their turn. */
+/** Resolves when the event loop has gone round: sockets had their turn, and timers but those that were held up. */
 export function nextRound(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

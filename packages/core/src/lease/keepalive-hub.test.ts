@@ -479,6 +479,32 @@ describe("KeepaliveHub, on a slow link", () => {
     await leases.close();
   });
 
+  it("takes a link for no slower than it is because the first answer was held up (R16)", async () => {
+    const link = { ttlSeconds: 15, roundTripMs: 2_900, connectMs: 20 };
+    const { clock, transport, leases, lease, silence } = await far(link);
+    await clock.advance(4_950 + 2_900);
+    const stream = transport.keepAliveStream;
+    expect(lease.state).toMatchObject({ status: "active", deadline: 2_900 + 4_950 + 15_000 });
+    silence();
+    await clock.advance(10_000 - 2_900);
+    expect(stream.canceled, "two thirds of a TTL later").toEqual({ suspect: true });
+    await leases.close();
+  });
+
+  it("does not reckon with the link of the stream before (R16)", async () => {
+    const { clock, transport, leases, silence } = await far({ ttlSeconds: 30, roundTripMs: 4_000 });
+    await clock.advance(60_000);
+    silence();
+    transport.roundTripMs = 0;
+    transport.keepAliveStream.fail(failure("network"));
+    await clock.advance(2_000);
+    const stream = transport.keepAliveStream;
+    while (stream.sent.length === 0) await clock.advance(100);
+    await clock.advance(3_100);
+    expect(stream.canceled).toEqual({ suspect: true });
+    await leases.close();
+  });
+
   it("takes a connection that took long to be made for a fast one once it answers fast (R16)", async () => {
     const { clock, transport, leases, lease, silence } = await far({
       ttlSeconds: 6,

@@ -167,8 +167,9 @@ export class KeepaliveHub {
     return this.#smoothedMs ?? this.#loop.roundTripMs;
   }
 
+  /** Also the first is only a share: it may have waited for a busy etcd, or for us, and no link takes that long. */
   #measure(durationMs: number): void {
-    const before = this.#smoothedMs ?? durationMs;
+    const before = this.#roundTripMs;
     this.#smoothedMs = before + MEASURE_SHARE * (durationMs - before);
   }
 
