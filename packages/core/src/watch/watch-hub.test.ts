@@ -165,6 +165,44 @@ describe("WatchHub", () => {
     expect([a.sink.caughtUp, b.sink.caughtUp]).toEqual([1, 1]);
   });
 
+  describe("that has missed more than etcd sends at once", () => {
+    /** Of so many revisions from the first on, as etcd sends what was missed. */
+    const piece = (first: number, revisions: number) =>
+      message(0, 5_000, {
+        events: Array.from({ length: revisions }, (_, index) => event("/a/1", first + index, "x")),
+      });
+
+    it("has not caught up between two pieces, whatever answers then (D16)", async () => {
+      const { sink } = watchFrom("/a/", 10);
+      await clock.settle();
+      transport.watchStream.say(message(0, 5_000, created));
+      await clock.advance(500);
+      expect(sent().slice(1)).toEqual(["create 1", "cancel 1"]);
+      transport.watchStream.say(piece(11, 1_000));
+      transport.watchStream.say(message(1, 5_000, created));
+      expect(sink.caughtUp).toBe(0);
+      await clock.advance(100);
+      transport.watchStream.say(piece(1_011, 999));
+      await clock.advance(400);
+      expect(sent().slice(3)).toEqual(["create 2", "cancel 2"]);
+      expect(sink.caughtUp).toBe(0);
+      transport.watchStream.say(message(2, 5_000, created));
+      expect(sink.caughtUp).toBe(1);
+    });
+
+    it("has caught up in the end where the last piece is a full one (D16)", async () => {
+      const { sink } = watchFrom("/a/", 10);
+      await clock.settle();
+      transport.watchStream.say(message(0, 5_000, created));
+      await clock.advance(100);
+      transport.watchStream.say(piece(11, 1_000));
+      await clock.advance(1_000);
+      expect(sent().slice(1)).toEqual(["create 1", "cancel 1"]);
+      transport.watchStream.say(message(1, 5_000, created));
+      expect(sink.caughtUp).toBe(1);
+    });
+  });
+
   it("asks nothing where the events reach what the creation showed (D16)", async () => {
     const { sink } = watchFrom("/a/");
     await clock.settle();

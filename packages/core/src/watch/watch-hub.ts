@@ -319,9 +319,12 @@ export class WatchHub implements WatchCarrier {
       return;
     }
     if (response.created) watch.created(response.header);
-    else watch.receive(response);
+    const mayHaveMore = response.created || watch.receive(response);
     if (!watch.isCatchingUp) this.#catchingUp.delete(watch);
-    else if (response.created && this.#watches.has(watch)) {
+    else if (mayHaveMore && this.#watches.has(watch)) {
+      // The next piece comes a moment later: the sign of life on its way may come between the two.
+      this.#proving = this.#proving.filter((each) => each !== watch);
+      this.#catchingUp.delete(watch);
       this.#catchingUp.set(watch, this.#clock.now());
       this.#prove();
     }

@@ -2,6 +2,12 @@ import type { Header, KeyValue, WatchEvent, WatchResponse } from "../etcd/types.
 import { invalidArgument } from "../kit/errors.js";
 import { inRange, type KeyRange } from "./key-range.js";
 
+/**
+ * So many revisions at most does etcd put in one message of what a watch has missed; the next comes a tenth of a second
+ * later. Source: `watchBatchMaxRevs` in server/storage/mvcc/watcher_group.go (3.4: mvcc/watcher_group.go).
+ */
+const PIECE_REVISIONS = 1_000;
+
 /** Why a watch cannot go on from where it stands: its owner has to list again. */
 export type Gap =
   /** The next revision is compacted. */
@@ -145,22 +151,22 @@ export class Watch implements Disposable {
     this.#sink.onCaughtUp();
   }
 
-  /** @internal */
-  receive({ header, fragment, events }: WatchResponse): void {
+  /** @returns whether it was as much as etcd sends at once of what was missed: more may follow. @internal */
+  receive({ header, fragment, events }: WatchResponse): boolean {
     const pending = this.#fragments;
     if (!fragment && !pending) {
-      if (events.length === 0) this.#progress(header.revision);
-      else this.#deliver(events);
-      return;
+      if (events.length > 0) return this.#deliver(events);
+      this.#progress(header.revision);
+      return false;
     }
     if (events.length === 0 || (pending && pending.revision !== header.revision)) {
       this.#corrupt("broken-fragments");
-      return;
+      return false;
     }
     const whole = pending ?? { events: [], revision: header.revision };
     for (const event of events) whole.events.push(event);
     this.#fragments = fragment ? whole : undefined;
-    if (!fragment) this.#deliver(whole.events);
+    return fragment ? false : this.#deliver(whole.events);
   }
 
   /** @internal */
@@ -196,12 +202,13 @@ export class Watch implements Disposable {
     if (this.#catchUpTo !== undefined && this.#revision >= this.#catchUpTo) this.caughtUp();
   }
 
-  #deliver(events: readonly WatchEvent[]): void {
+  #deliver(events: readonly WatchEvent[]): boolean {
     const violation = findViolation(events, this.range);
     if (violation) {
       this.#corrupt(violation);
-      return;
+      return false;
     }
+    const isPiece = this.isCatchingUp && revisionsOf(events) >= PIECE_REVISIONS;
     const first = events[0]?.kv.modRevision ?? 0;
     let news = events;
     if (first <= this.#revision) {
@@ -210,10 +217,11 @@ export class Watch implements Disposable {
       this.#sink.onStale();
     }
     const last = news.at(-1);
-    if (!last) return;
+    if (!last) return isPiece;
     this.#revision = last.kv.modRevision;
     this.#sink.onEvents(news, this.#revision);
     this.#checkCaughtUp();
+    return isPiece;
   }
 
   #corrupt(violation: Violation): void {
@@ -221,6 +229,17 @@ export class Watch implements Disposable {
     this.#hub.violated(violation);
     this.#sink.onGap("corrupt");
   }
+}
+
+/** How many revisions there are in events that are in their order. */
+function revisionsOf(events: readonly WatchEvent[]): number {
+  let count = 0;
+  let last = 0;
+  for (const { kv } of events) {
+    if (kv.modRevision !== last) count += 1;
+    last = kv.modRevision;
+  }
+  return count;
 }
 
 function findViolation(events: readonly WatchEvent[], range: KeyRange): Violation | undefined {

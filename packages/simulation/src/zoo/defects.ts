@@ -42,9 +42,12 @@ export const defects: readonly Defect[] = [
     patches: [
       {
         file: watch,
-        find: "else this.#deliver(events);",
-        replace:
-          "else { this.#deliver(events); this.#revision = Math.max(this.#revision, header.revision); }",
+        find: "if (events.length > 0) return this.#deliver(events);",
+        replace: `if (events.length > 0) {
+          const isPiece = this.#deliver(events);
+          this.#revision = Math.max(this.#revision, header.revision);
+          return isPiece;
+        }`,
       },
     ],
   },
