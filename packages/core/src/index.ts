@@ -41,6 +41,7 @@ export type * from "./etcd/types.js";
 export { retryDelayMs } from "./etcd/retry.js";
 export type { RetryBudget } from "./etcd/retry-budget.js";
 export { Backoff, type BackoffLimits } from "./kit/backoff.js";
+export { Cancellation } from "./kit/cancellation.js";
 export { publish } from "./kit/channels.js";
 export { type Clock, calendarMs, nextRound, sleep, systemClock, type Timer } from "./kit/clock.js";
 export { type Deferred, deferred, once } from "./kit/deferred.js";

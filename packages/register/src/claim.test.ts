@@ -1,5 +1,5 @@
 import type { KeyValue, LeaseId } from "@sd/core";
-import { SdError } from "@sd/core";
+import { Cancellation, SdError } from "@sd/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Harness } from "../test/harness.js";
 import { type ClaimRequest, claim } from "./claim.js";
@@ -14,7 +14,7 @@ let writes: Writes;
 beforeEach(async () => {
   bench = new Harness();
   const transport = bench.memory.transport();
-  writes = new Writes(transport, new AbortController());
+  writes = new Writes(transport, new Cancellation());
   for (const id of [OURS, OTHER]) await transport.grant({ id, ttlSeconds: 60 });
   return () => bench.end();
 });
@@ -25,7 +25,7 @@ const request = (change: Partial<ClaimRequest> = {}): ClaimRequest => ({
   lease: OURS,
   expected: undefined,
   mayReplace: () => false,
-  signal: new AbortController().signal,
+  cancellation: new Cancellation(),
   ...change,
 });
 const txns = (): number => bench.memory.callsOf("txn").length;

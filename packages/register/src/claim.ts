@@ -1,4 +1,4 @@
-import { describe, type KeyValue, type LeaseId, SdError } from "@sd/core";
+import { type Cancellation, describe, type KeyValue, type LeaseId, SdError } from "@sd/core";
 import type { Writes } from "./writes.js";
 
 export interface ClaimRequest {
@@ -9,7 +9,7 @@ export interface ClaimRequest {
   readonly expected: number | undefined;
   /** Whether another owner's entry may be replaced. */
   mayReplace(current: KeyValue): boolean;
-  readonly signal: AbortSignal;
+  readonly cancellation: Cancellation;
 }
 
 /** The key holds our value under our lease, since `revision`. */
@@ -43,10 +43,10 @@ const MAX_ROUNDS = 16;
  * @throws SdError `SD_UNAVAILABLE` if the key is another one each time: try again later.
  */
 export async function claim(writes: Pick<Writes, "write">, request: ClaimRequest): Promise<ClaimResult> {
-  const { key, value, lease, signal } = request;
+  const { key, value, lease, cancellation } = request;
   let guard = request.expected ?? 0;
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
-    const answer = await writes.write({ type: "put", key, value, lease, guard }, signal);
+    const answer = await writes.write({ type: "put", key, value, lease, guard }, cancellation);
     const { isWritten, current, storeRevision } = answer;
     if (isWritten) return { type: "owned", revision: storeRevision, storeRevision };
     if (!current) {

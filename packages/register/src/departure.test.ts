@@ -114,6 +114,36 @@ describe("one of a group, closed by itself", () => {
     await bench.run(group.close());
   });
 
+  it.each([3, 20])(
+    "is deleted again if something on the way repeats a put of before, of %i together (R9)",
+    async (count) => {
+      let again: (() => Promise<unknown>) | undefined;
+      const wrap = (inner: EtcdTransport): Partial<EtcdTransport> => ({
+        txn(request, rest) {
+          if (request.success[0]?.type === "put") again = () => inner.txn(request);
+          return inner.txn(request, rest);
+        },
+      });
+      const instances = Array.from({ length: count }, (_, id) => ({
+        service: "web",
+        id: `${id}`,
+        address: `h${id}:80`,
+      }));
+      const group = await bench.run(registerAll(bench.newClient({ wrap }), { ...options, instances }));
+      const [, ...others] = group.registrations;
+      for (const { status } of await bench.run(Promise.allSettled(others.map((each) => each.close())))) {
+        expect(status).toBe("fulfilled");
+      }
+      // All but the one, so that what is repeated finds its guards true again.
+      bench.memory.delete("/web/0");
+      await bench.run(again?.() ?? Promise.reject());
+      await bench.clock.advance(1_500);
+      expect(bench.history(KEY)).toEqual(["h1:80", undefined, "h1:80", undefined]);
+      expect(bench.textOf("/web/0"), "registered again, or as it was repeated").toBe("h0:80");
+      await bench.run(group.close());
+    },
+  );
+
   it("is deleted though it takes over another's key after it was closed (R9)", async () => {
     bench.memory.put(KEY, "other:1");
     let late: (() => Promise<unknown>) | undefined;

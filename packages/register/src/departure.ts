@@ -1,5 +1,6 @@
 import {
   Backoff,
+  type Cancellation,
   deferred,
   type EtcdClient,
   type LeaseId,
@@ -9,8 +10,7 @@ import {
   sleep,
   waitFor,
 } from "@sd/core";
-import type { Known } from "./guard.js";
-import { watchKey } from "./watch-key.js";
+import type { Guard, Known, OnChange } from "./guard.js";
 import type { Writes } from "./writes.js";
 
 export interface DepartureOptions {
@@ -18,39 +18,45 @@ export interface DepartureOptions {
   readonly key: Uint8Array;
   readonly lease: LeaseId;
   readonly writes: Writes;
+  /** Watches over the key, from when it is known what it holds. */
+  watch(known: Known, onChange: OnChange): Guard;
   /** Aborts with the lease: the key is gone with it. */
-  readonly signal: AbortSignal;
+  readonly cancellation: Cancellation;
   /** The key was deleted, or was not under the lease. Unconfirmed if it may come back for a moment. */
   onGone(revocation: Revocation): void;
   onFailed(error: unknown): void;
 }
 
 /**
- * Takes one key out from under a lease that goes on; resolves when there is nothing left to do.
+ * Takes one key out from under a lease that goes on; resolves when that has ended.
  *
- * It tries until etcd has confirmed it. If an earlier put may still be on its way, which only a revocation
- * would fence off, it watches over the key for as long as the lease lives, and deletes it again should it
- * appear.
+ * It tries until etcd has confirmed it. An earlier put may still come, where its answer was lost, or a second time,
+ * where something on the way repeats calls; only a revocation would fence it off. So it watches over the key for as
+ * long as the lease lives, and deletes it again should it appear.
  */
 export async function depart(options: DepartureOptions): Promise<void> {
-  const { client, key, lease, writes, signal, onGone, onFailed } = options;
-  let backoff = Backoff.start();
-  while (!signal.aborted) {
+  const { client, key, lease, writes, cancellation, onGone, onFailed } = options;
+  const first = Backoff.start();
+  let backoff = first;
+  while (!cancellation.aborted) {
     // What is answered while the deletion is on its way may have been done after it.
     const inDoubt = writes.inDoubt(key, lease);
     try {
-      const answer = await writes.write({ type: "delete", key, lease }, signal);
+      const answer = await writes.write({ type: "delete", key, lease }, cancellation);
       const { isWritten, current, storeRevision } = answer;
       client.retries.succeeded();
+      backoff = first;
       // Later, the key may be absent any time; it comes to no other revision of before.
-      if (!inDoubt.has(0) && !(current && inDoubt.has(current.modRevision))) {
-        onGone({ confirmed: true, revision: isWritten ? storeRevision : undefined });
-        return;
-      }
-      onGone({ confirmed: false, cause: notFenced() });
+      const isFenced = !inDoubt.has(0) && !(current && inDoubt.has(current.modRevision));
+      onGone(
+        isFenced
+          ? { confirmed: true, revision: isWritten ? storeRevision : undefined }
+          : { confirmed: false, cause: notFenced() },
+      );
       await untilBack(options, { revision: storeRevision, held: current });
     } catch (error) {
-      if (signal.aborted) return;
+      if (cancellation.aborted) return;
+      const { signal } = cancellation;
       onFailed(error);
       await sleep(client.clock, retryDelayMs(error, backoff, client.random), signal).catch(() => {});
       await client.retries.spend(error, { signal }).catch(() => {});
@@ -60,12 +66,14 @@ export async function depart(options: DepartureOptions): Promise<void> {
 }
 
 /** Waits until the key, which is not under the lease as far as is known, is. */
-async function untilBack({ client, key, lease, signal }: DepartureOptions, known: Known): Promise<void> {
+async function untilBack({ watch, lease, cancellation }: DepartureOptions, known: Known): Promise<void> {
   const back = deferred<void>();
-  const guard = watchKey(client, key, known, (current) => {
-    if (current?.lease === lease) back.resolve();
+  const guard = watch(known, (current, { revision, epoch }) => {
+    // As it was before: the list of a group may have been begun then.
+    const isNews = epoch > 1 || revision > known.revision;
+    if (isNews && current?.lease === lease) back.resolve();
   });
-  await waitFor(back.promise, { signal }).catch(() => {});
+  await waitFor(back.promise, { signal: cancellation }).catch(() => {});
   await guard.close();
 }
 

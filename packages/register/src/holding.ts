@@ -1,5 +1,6 @@
 import {
   Backoff,
+  Cancellation,
   type Clock,
   deferred,
   type EtcdClient,
@@ -49,8 +50,8 @@ export interface HoldingOptions<Update> {
 export class Holding<Update> {
   readonly #options: HoldingOptions<Update>;
   #isOver = false;
-  /** Ends what is written or waited for; its signal is made for the first update. */
-  readonly #abort = new AbortController();
+  /** Ends what is written or waited for. */
+  readonly #abort = new Cancellation();
   /** Of the newest state of the key that we know and accept, in this epoch. */
   #revision: number;
   #epoch = 1;
@@ -81,10 +82,11 @@ export class Holding<Update> {
     const judgeLease = (state: LeaseState): void => {
       if (state.status === "lost") this.end({ type: "lost", reason: `lease-${state.reason}` });
     };
-    using _ = lease.subscribe(judgeLease);
+    const subscription = lease.subscribe(judgeLease);
     judgeLease(lease.state);
     this.update();
     const ending = await this.#ended.promise;
+    subscription[Symbol.dispose]();
     await this.#writing;
     await guard.close();
     return ending;
@@ -150,7 +152,7 @@ export class Holding<Update> {
         lease: lease.id,
         expected: this.#revision,
         mayReplace: () => false,
-        signal: this.#abort.signal,
+        cancellation: this.#abort,
       });
       if (result.type === "foreign") {
         this.end({ type: "taken", by: result.current });

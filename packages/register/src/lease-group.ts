@@ -1,4 +1,5 @@
 import {
+  Cancellation,
   deferred,
   type EtcdClient,
   type Lease,
@@ -40,10 +41,10 @@ export class LeaseGroup {
   /** The keys of those who have not left. */
   readonly #members: Set<Uint8Array>;
   #isOver = false;
-  /** Aborts when the last has left; its signal is made when several have something in common to end. */
-  readonly #over = new AbortController();
+  /** Aborts when the last has left: it ends what they have in common. */
+  readonly #over = new Cancellation();
   /** Of leases with one id: it outlives a lease that is lost and recovered. Made when somebody departs. */
-  #reign: AbortController | undefined;
+  #reign: Cancellation | undefined;
   readonly #ownLeases: bigint[] = [];
   readonly #renewals = new Listeners<[renewal: Renewal]>();
   /** Of the lease that we have, once somebody wants to hear. */
@@ -81,14 +82,15 @@ export class LeaseGroup {
    *
    * @param onInterrupted hears why it takes so long.
    */
-  async obtain(onInterrupted: (error: unknown) => void, signal: AbortSignal): Promise<Lease> {
+  obtain(onInterrupted: (error: unknown) => void, cancellation: Cancellation): Promise<Lease> {
     const last = this.#lease;
-    if (last?.state.status === "active") return last;
-    using _ = isOverdue(last) ? this.#client.leases.onInterrupted(onInterrupted) : undefined;
-    this.#obtaining ??= this.#obtain(last, this.#shared ? this.#over.signal : signal).finally(() => {
+    if (last?.state.status === "active") return Promise.resolve(last);
+    const heard = isOverdue(last) ? this.#client.leases.onInterrupted(onInterrupted) : undefined;
+    this.#obtaining ??= this.#obtain(last, this.#shared ? this.#over : cancellation).finally(() => {
       this.#obtaining = undefined;
     });
-    return await (this.#shared ? waitFor(this.#obtaining, { signal }) : this.#obtaining);
+    const obtained = this.#shared ? waitFor(this.#obtaining, { signal: cancellation }) : this.#obtaining;
+    return heard ? obtained.finally(() => heard[Symbol.dispose]()) : obtained;
   }
 
   /** Calls `listener` on the confirmed renewals of one lease after another. */
@@ -130,19 +132,20 @@ export class LeaseGroup {
     const timeoutMs = this.#closeTimeoutMs;
     const { clock } = client;
     const until = clock.now() + timeoutMs;
-    this.#reign ??= new AbortController();
-    const { signal } = this.#reign;
+    this.#reign ??= new Cancellation();
+    const reign = this.#reign;
     let failure: unknown = new SdError("SD_UNAVAILABLE", `deletion not confirmed in ${timeoutMs} ms`);
     const gone = deferred<Revocation>();
     void depart({
-      ...{ client, key, lease, writes, signal },
+      ...{ client, key, lease, writes, cancellation: reign },
+      watch: (known, onChange) => this.watch(key, known, onChange),
       onGone: gone.resolve,
       onFailed: (error) => {
         failure = error;
       },
     });
     try {
-      return await waitFor(gone.promise, { clock, timeoutMs, signal });
+      return await waitFor(gone.promise, { clock, timeoutMs, signal: reign });
     } catch {
       if (this.#isOver) {
         // The others have closed meanwhile; their time ends later than ours.
@@ -150,7 +153,7 @@ export class LeaseGroup {
         return await waitFor(this.#end(), bounds).catch((cause: unknown) => ({ confirmed: false, cause }));
       }
       // With the lease that it was under.
-      if (signal.aborted) return { confirmed: true, revision: undefined };
+      if (reign.aborted) return { confirmed: true, revision: undefined };
       return { confirmed: false, cause: failure };
     }
   }
@@ -178,7 +181,7 @@ export class LeaseGroup {
     return revocation;
   }
 
-  async #obtain(last: Lease | undefined, signal: AbortSignal): Promise<Lease> {
+  async #obtain(last: Lease | undefined, { signal }: Cancellation): Promise<Lease> {
     const { leases } = this.#client;
     let lease: Lease | undefined;
     if (isOverdue(last)) {

@@ -1,5 +1,6 @@
 import {
   Backoff,
+  Cancellation,
   deferred,
   describe,
   type EtcdClient,
@@ -61,7 +62,7 @@ export class Registration<Update> implements AsyncDisposable {
   readonly #settings: Settings<Update>;
   readonly #machine = new Machine<RegistrationState>({ status: "registering" }, registrationTransitions);
   readonly #ready = deferred<void>();
-  readonly #abort = new AbortController();
+  readonly #abort = new Cancellation();
   readonly #attachment: Disposable | undefined;
   readonly #loop: Promise<void>;
   readonly #contents: Contents<Update>;
@@ -185,16 +186,16 @@ export class Registration<Update> implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { clock, random, retries } = this.#client;
-    const { signal } = this.#abort;
+    const abort = this.#abort;
     const { capMs } = this.#group;
     const first = Backoff.start({ capMs });
     let backoff = first;
-    while (!signal.aborted) {
+    while (!abort.aborted) {
       let delayMs = 0;
       const triedAt = clock.now();
       let lease: Lease | undefined;
       try {
-        lease = await this.#group.obtain((error) => this.#report(error), signal);
+        lease = await this.#group.obtain((error) => this.#report(error), abort);
         const result = await this.#claim(lease);
         retries.succeeded();
         backoff = first;
@@ -214,18 +215,18 @@ export class Registration<Update> implements AsyncDisposable {
           } else delayMs = Math.min(capMs, pauseMs) - heldMs;
         }
       } catch (error) {
-        if (signal.aborted) return;
+        if (abort.aborted) return;
         if (SdError.is(error, "SD_LEASE_LOST")) lease?.lose("expired");
         publish("sd:registration:failed", () => ({ key: escapeControl(this.key), error }));
         this.#report(error);
         const pauseMs = retryDelayMs(error, backoff, random);
         const triedMs = isLasting(error) ? 0 : clock.now() - triedAt;
         backoff = backoff.next();
-        await sleep(clock, Math.max(pauseMs - triedMs, PAUSE_SHARE * pauseMs), signal).catch(() => {});
-        await retries.spend(error, { signal }).catch(() => {});
+        await sleep(clock, Math.max(pauseMs - triedMs, PAUSE_SHARE * pauseMs), abort.signal).catch(() => {});
+        await retries.spend(error, { signal: abort.signal }).catch(() => {});
         continue;
       }
-      if (delayMs > 0) await sleep(clock, delayMs, signal).catch(() => {});
+      if (delayMs > 0) await sleep(clock, delayMs, abort.signal).catch(() => {});
     }
   }
 
@@ -237,7 +238,7 @@ export class Registration<Update> implements AsyncDisposable {
       lease: lease.id,
       expected: undefined,
       mayReplace: (current) => this.#mayReplace(current),
-      signal: this.#abort.signal,
+      cancellation: this.#abort,
     });
     if (result.type === "owned") this.#contents.wrote(wanted, wantedVersion);
     return result;
@@ -250,13 +251,13 @@ export class Registration<Update> implements AsyncDisposable {
 
   /** Registered, until something ends that. @returns what has; `undefined` if it has ended before. */
   #hold(lease: Lease, owned: Owned): Promise<Ending> | undefined {
-    if (this.#abort.signal.aborted || lease.hasEnded) return;
+    if (this.#abort.aborted || lease.hasEnded) return;
     // Held up for so long, we read the answer before the timer that ends the lease.
     if (isPastDeadline(lease, this.#client.clock)) return;
     this.#wasRegistered = true;
     this.#tellRegistered(lease, owned.revision);
     // A listener may have closed.
-    if (this.#abort.signal.aborted) return;
+    if (this.#abort.aborted) return;
     this.#holding = new Holding({
       client: this.#client,
       group: this.#group,
@@ -306,8 +307,7 @@ export class Registration<Update> implements AsyncDisposable {
     revision: number,
     timeoutMs?: number,
   ): Promise<void> {
-    const { signal } = this.#abort;
-    if (signal.aborted) return;
+    if (this.#abort.aborted) return;
     const free = deferred<void>();
     const { modRevision, lease } = current;
     const known = { revision, held: { modRevision, lease } };
@@ -317,12 +317,14 @@ export class Registration<Update> implements AsyncDisposable {
       if (!now || isFree(now)) free.resolve();
       else this.#enterConflict(now);
     });
-    await waitFor(free.promise, { clock: this.#client.clock, signal, timeoutMs }).catch(() => {});
+    await waitFor(free.promise, { clock: this.#client.clock, signal: this.#abort, timeoutMs }).catch(
+      () => {},
+    );
     await guard.close();
   }
 
   #enterConflict(current: KeyValue): void {
-    if (this.#abort.signal.aborted) return;
+    if (this.#abort.aborted) return;
     const { state } = this.#machine;
     // The claim has found what the watch had shown.
     const isKnown = state.status === "conflict" && state.owner.modRevision === current.modRevision;
@@ -346,7 +348,7 @@ export class Registration<Update> implements AsyncDisposable {
     this.#contents.end(closedError(this.key));
     // `close()` tries anew, and has a time limit of its own.
     const left = this.#group.leave(this.#settings.key);
-    await waitFor(left, { signal: this.#abort.signal }).catch(() => {});
+    await waitFor(left, { signal: this.#abort }).catch(() => {});
   }
 
   /** Shows why the last try failed, in the state that it leaves us in. */
@@ -360,12 +362,12 @@ export class Registration<Update> implements AsyncDisposable {
 
   /** Whether it will not register any more. */
   get #hasEnded(): boolean {
-    return this.#abort.signal.aborted || this.#machine.state.status === "failed";
+    return this.#abort.aborted || this.#machine.state.status === "failed";
   }
 
   /** Late news find a closing registration, and change nothing. */
   #enter(state: RegistrationState): void {
-    if (!this.#abort.signal.aborted) this.#machine.enter(state);
+    if (!this.#abort.aborted) this.#machine.enter(state);
   }
 }
 

@@ -1,12 +1,11 @@
-import type { EtcdTransport, LeaseId } from "@sd/core";
+import { Cancellation, type EtcdTransport, type LeaseId } from "@sd/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { etcdError } from "../test/faults.js";
 import { Harness } from "../test/harness.js";
 import { type GuardedPut, Writes } from "./writes.js";
 
 const LEASE = 7n as LeaseId;
-const over = new AbortController();
-const { signal } = over;
+const over = new Cancellation();
 
 let bench: Harness;
 let transport: EtcdTransport;
@@ -35,7 +34,7 @@ const put = (index: number, change: Partial<GuardedPut> = {}): GuardedPut => ({
   ...change,
 });
 const putAll = (count: number) =>
-  Promise.all(Array.from({ length: count }, (_, index) => writes.write(put(index), signal)));
+  Promise.all(Array.from({ length: count }, (_, index) => writes.write(put(index), over)));
 const txns = (): number => bench.memory.callsOf("txn").length;
 
 describe("Writes", () => {
@@ -47,7 +46,7 @@ describe("Writes", () => {
 
   it("keeps a transaction below the size that etcd takes", async () => {
     const value = Buffer.alloc(200 * 1024);
-    await Promise.all([0, 1, 2, 3, 4].map((index) => writes.write(put(index, { value }), signal)));
+    await Promise.all([0, 1, 2, 3, 4].map((index) => writes.write(put(index, { value }), over)));
     expect(bench.memory.callsOf("txn").map(({ request }) => request.success.length)).toEqual([2, 2, 1]);
   });
 
@@ -66,7 +65,7 @@ describe("Writes", () => {
     refusal = ({ success }) =>
       success.some((each) => each.type === "put" && isRefused(each.key)) ? error : undefined;
     const results = await Promise.allSettled(
-      Array.from({ length: 100 }, (_, index) => writes.write(put(index), signal)),
+      Array.from({ length: 100 }, (_, index) => writes.write(put(index), over)),
     );
     const failed = results.flatMap(({ status }, index) => (status === "rejected" ? [index] : []));
     expect(failed).toEqual([70]);
@@ -80,7 +79,7 @@ describe("Writes", () => {
       return etcdError(14, "connection lost");
     };
     const results = await Promise.allSettled(
-      Array.from({ length: 100 }, (_, index) => writes.write(put(index), signal)),
+      Array.from({ length: 100 }, (_, index) => writes.write(put(index), over)),
     );
     expect(results.every(({ status }) => status === "rejected")).toBe(true);
     expect(sent).toBe(1);
@@ -89,16 +88,16 @@ describe("Writes", () => {
   it("writes under one lease at a time: one that is gone is not the end of another", async () => {
     const gone = 8n as LeaseId;
     const results = await Promise.allSettled(
-      [gone, LEASE, LEASE].map((lease, index) => writes.write(put(index, { lease }), signal)),
+      [gone, LEASE, LEASE].map((lease, index) => writes.write(put(index, { lease }), over)),
     );
     expect(results.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled"]);
     expect(txns()).toBe(2);
   });
 
   it("does not send what was aborted before, and goes on without it", async () => {
-    const abort = new AbortController();
-    const gone = writes.write(put(0), abort.signal).catch((error: unknown) => error);
-    const stays = writes.write(put(1), signal);
+    const abort = new Cancellation();
+    const gone = writes.write(put(0), abort).catch((error: unknown) => error);
+    const stays = writes.write(put(1), over);
     abort.abort("no more");
     expect(await gone).toBe("no more");
     expect((await stays).isWritten).toBe(true);
@@ -110,7 +109,7 @@ describe("Writes", () => {
     bench.memory.put("/k/1", "other");
     const [mine, others, absent] = await Promise.all(
       [0, 1, 2].map((index) =>
-        writes.write({ type: "delete", key: Buffer.from(`/k/${index}`), lease: LEASE }, signal),
+        writes.write({ type: "delete", key: Buffer.from(`/k/${index}`), lease: LEASE }, over),
       ),
     );
     expect([mine?.isWritten, others?.isWritten, absent?.isWritten]).toEqual([true, false, false]);
@@ -120,7 +119,7 @@ describe("Writes", () => {
   it("knows of which keys a put may yet arrive", async () => {
     const key = Buffer.from("/k/0");
     const doubts = () => [...writes.inDoubt(key, LEASE)];
-    const work = writes.write(put(0), signal);
+    const work = writes.write(put(0), over);
     expect(doubts(), "not sent yet").toEqual([]);
     await Promise.resolve();
     await Promise.resolve();
@@ -128,16 +127,16 @@ describe("Writes", () => {
     await work;
     expect(doubts(), "answered").toEqual([]);
     refusal = () => etcdError(7, "etcdserver: permission denied");
-    await writes.write(put(0), signal).catch(() => {});
+    await writes.write(put(0), over).catch(() => {});
     expect(doubts(), "refused").toEqual([]);
     refusal = () => etcdError(4, "deadline exceeded");
-    await writes.write(put(0), signal).catch(() => {});
+    await writes.write(put(0), over).catch(() => {});
     refusal = () => undefined;
-    await writes.write(put(0), signal);
+    await writes.write(put(0), over);
     expect(doubts(), "in doubt, whatever came after").toEqual([0]);
     expect([...writes.inDoubt(key, 8n as LeaseId)]).toEqual([]);
     refusal = () => etcdError(4, "deadline exceeded");
-    for (const guard of [2, 5]) await writes.write(put(0, { guard }), signal).catch(() => {});
+    for (const guard of [2, 5]) await writes.write(put(0, { guard }), over).catch(() => {});
     expect(doubts(), "no revision of before the one that was seen").toEqual([0, 5]);
   });
 

@@ -1,4 +1,5 @@
 import {
+  type Cancellation,
   type Deferred,
   deferred,
   type EtcdTransport,
@@ -47,12 +48,10 @@ export interface WriteAnswer {
   readonly storeRevision: number;
 }
 
-type Over = Pick<AbortController, "signal">;
-
 interface Waiting {
   readonly write: GuardedWrite;
   readonly answer: Deferred<WriteAnswer>;
-  readonly signal: AbortSignal;
+  readonly cancellation: Cancellation;
 }
 
 /**
@@ -64,25 +63,25 @@ interface Waiting {
  */
 export class Writes {
   readonly #transport: EtcdTransport;
-  readonly #over: Over;
+  readonly #over: Cancellation;
   #waiting: Waiting[] = [];
   #underWay = 0;
   #isGathering = false;
   readonly #doubts = new Doubts();
 
-  /** @param over its signal ends those that are under way together; it is asked for when there are any. */
-  constructor(transport: EtcdTransport, over: Over) {
+  /** @param over ends those that are under way together. */
+  constructor(transport: EtcdTransport, over: Cancellation) {
     this.#transport = transport;
     this.#over = over;
   }
 
   /**
    * @throws what the transport throws, for each of those that were sent together.
-   * @throws `signal.reason` when the signal aborts; what is under way with others may be written all the same.
+   * @throws `cancellation.reason` when that aborts; what is under way with others may be written all the same.
    */
-  write(write: GuardedWrite, signal: AbortSignal): Promise<WriteAnswer> {
+  write(write: GuardedWrite, cancellation: Cancellation): Promise<WriteAnswer> {
     const answer = deferred<WriteAnswer>();
-    this.#waiting.push({ write, answer, signal });
+    this.#waiting.push({ write, answer, cancellation });
     if (!this.#isGathering) {
       this.#isGathering = true;
       queueMicrotask(() => {
@@ -90,7 +89,7 @@ export class Writes {
         this.#flush();
       });
     }
-    return waitFor(answer.promise, { signal });
+    return waitFor(answer.promise, { signal: cancellation });
   }
 
   /**
@@ -124,7 +123,7 @@ export class Writes {
       // A lease that is gone fails all that are written under it, and would be the end of the other too.
       if (first && first.write.lease !== each.write.lease) break;
       next += 1;
-      if (!each.signal.aborted) batch.push(each);
+      if (!each.cancellation.aborted) batch.push(each);
     }
     this.#waiting = this.#waiting.slice(next);
     return batch;
@@ -139,9 +138,7 @@ export class Writes {
     try {
       const { succeeded, header, ranges } = await this.#transport.txn(
         request(batch.map(({ write }) => write)),
-        {
-          signal: isAlone ? first.signal : this.#over.signal,
-        },
+        { signal: (isAlone ? first.cancellation : this.#over).signal },
       );
       settle();
       const again: Waiting[] = [];
@@ -151,7 +148,7 @@ export class Writes {
         else each.answer.resolve({ isWritten: succeeded, current, storeRevision: header.revision });
       }
       if (again.length === batch.length) throw contradiction();
-      await this.#send(again.filter(({ signal }) => !signal.aborted));
+      await this.#send(again.filter(({ cancellation }) => !cancellation.aborted));
     } catch (error) {
       if (isNotApplied(error)) settle();
       if (isAlone || !isOfOne(error)) {
@@ -180,7 +177,7 @@ export class Writes {
  */
 export function loneWrites(transport: EtcdTransport): Pick<Writes, "write"> {
   return {
-    async write(write, signal) {
+    async write(write, { signal }) {
       const { succeeded, header, ranges } = await transport.txn(request([write]), { signal });
       return { isWritten: succeeded, current: ranges[0]?.kvs[0], storeRevision: header.revision };
     },

@@ -87,8 +87,8 @@ export class RegistrationSubject {
   }
 
   /** Whether it may delete its key. */
-  get isClosing(): boolean {
-    return this.#isClosing;
+  get mayLeave(): boolean {
+    return this.#isClosing || this.registration.state.status === "failed";
   }
 
   get state(): RegistrationState {

@@ -2,6 +2,7 @@ import { createClient, type EtcdClient, instanceKey, type KeyValue, type LeaseId
 import { leaseId, ManualClock, MemoryEtcd, SeededRandom } from "@sd/testing";
 import { DiscoverySubject, type Target } from "./discovery-subject.js";
 import { Disk } from "./disk.js";
+import { Grants } from "./grants.js";
 import { History, keyOf, type Recorded } from "./history.js";
 import { Link } from "./link.js";
 import { type Plan, PROCESSES } from "./plan.js";
@@ -50,6 +51,7 @@ export class World {
   /** Leases whose TTL has passed in this moment. */
   #expired: bigint[] = [];
   #isOperating = false;
+  readonly #grants = new Grants();
 
   constructor({ seed, catchUpDelayMs, missingLeaseTtl, isSilent, isContest, isGrouped }: Plan) {
     this.#isSilent = isSilent;
@@ -80,7 +82,7 @@ export class World {
     const process = new Process(`p${number}`, clock);
     const check = new RequestCheck(process.name, record, (key, lease) => this.#wants(process, key, lease));
     const link = new Link({
-      inner: memory.transport(),
+      inner: this.#grants.count(memory.transport()),
       process,
       world: clock,
       random: new SeededRandom(random.seed * 31 + number),
@@ -188,9 +190,11 @@ export class World {
     const lease = previous?.lease ?? 0n;
     if (this.#isOperating || lease === 0n) return;
     if (this.#isAlive(lease) && !this.hasEnded(lease)) {
-      // One of a group that is closed takes its key from under the lease of the others.
-      if (this.#isGrouped && previous && this.ownerOf(previous)?.isClosing) return;
-      this.record.blame("R3", "etcd", `${key} was deleted, though its lease lives`);
+      // One of a group that is closed, or has failed, takes its key from under the lease of the others.
+      if (this.#isGrouped && previous && this.ownerOf(previous)?.mayLeave) return;
+      // It had expired, and has been granted once more.
+      if (this.#grants.mayHaveCome(lease)) this.#ended.add(lease);
+      else this.record.blame("R3", "etcd", `${key} was deleted, though its lease lives`);
     } else if (!this.hasEnded(lease)) this.#expired.push(lease);
   }
 
@@ -211,6 +215,7 @@ export class World {
       this.#ended.add(lease);
       for (const each of this.registrations) if (each.leases.has(lease)) each.expired(lease);
     }
+    this.#grants.moveOn();
     if (this.#isContest) this.#checkClaims();
   }
 

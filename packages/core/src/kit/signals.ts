@@ -1,4 +1,5 @@
 import { setMaxListeners } from "node:events";
+import { Cancellation } from "./cancellation.js";
 import type { Clock } from "./clock.js";
 
 /** A controller whose signal also follows others, until it is disposed. */
@@ -43,7 +44,8 @@ export function linkSignals(...sources: (AbortSignal | undefined)[]): LinkedCont
 }
 
 /** Calls `listener` when `signal`, which has not yet, aborts. @returns takes it back. */
-export function onAbort(signal: AbortSignal, listener: () => void): () => void {
+export function onAbort(signal: AbortSignal | Cancellation, listener: () => void): () => void {
+  if (signal instanceof Cancellation) return signal.onAbort(listener);
   listenToMany(signal);
   signal.addEventListener("abort", listener, { once: true });
   return () => signal.removeEventListener("abort", listener);
@@ -70,7 +72,7 @@ export function waitFor<T>(
     readonly clock?: Clock;
     readonly timeoutMs?: number | undefined;
     readonly onTimeout?: () => unknown;
-    readonly signal?: AbortSignal | undefined;
+    readonly signal?: AbortSignal | Cancellation | undefined;
   },
 ): Promise<T> {
   if (!signal && timeoutMs === undefined) return work;

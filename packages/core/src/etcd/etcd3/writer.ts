@@ -55,14 +55,19 @@ export class Writer {
       throw invalidArgument("a number of a request", "a whole number from 0", value);
     }
     this.#reserve(10);
-    let rest = value;
-    // Numbers above 2^31 are rare: dividing bigints is good enough for them.
-    if (rest >= 0x8000_0000) {
-      for (rest = BigInt(rest); rest >= 0x80n; rest >>= 7n) this.#put(Number(rest & 0x7fn) | 0x80);
-    } else {
-      for (rest = Number(rest); rest >= 0x80; rest >>>= 7) this.#put((rest & 0x7f) | 0x80);
+    let low: number;
+    if (typeof value === "number" && value <= 0xffff_ffff) low = value;
+    else {
+      // Each step on a bigint would allocate another one, for every id of a lease.
+      const whole = BigInt(value);
+      low = Number(whole & 0xffff_ffffn);
+      for (let high = Number(whole >> 32n); high > 0; high >>>= 7) {
+        this.#put((low & 0x7f) | 0x80);
+        low = ((low >>> 7) | (high << 25)) >>> 0;
+      }
     }
-    this.#put(Number(rest));
+    for (; low >= 0x80; low >>>= 7) this.#put((low & 0x7f) | 0x80);
+    this.#put(low);
   }
 
   #put(byte: number): void {
