@@ -1,4 +1,4 @@
-import type { EtcdTransport } from "@sd/core";
+import type { EtcdTransport, LeaseId } from "@sd/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { etcdError } from "../test/faults.js";
 import { Harness } from "../test/harness.js";
@@ -143,6 +143,43 @@ describe("one of a group, closed by itself", () => {
       await bench.run(group.close());
     },
   );
+
+  it("is deleted once a second at most, by whatever it is repeated", async () => {
+    let deletions = 0;
+    const wrap = (inner: EtcdTransport): Partial<EtcdTransport> => ({
+      async txn(request, rest) {
+        const answer = await inner.txn(request, rest);
+        const [guard] = request.compare;
+        if (request.success[0]?.type !== "delete" || guard?.target !== "lease") return answer;
+        deletions += 1;
+        const { key, equals: lease } = guard;
+        const put = { type: "put", key, value: Buffer.from("again"), lease: lease as LeaseId } as const;
+        await inner.txn({ compare: [], success: [put], failure: [] });
+        return answer;
+      },
+    });
+    const group = await bench.run(registerAll(bench.newClient({ wrap }), options));
+    void group.registrations[1]?.close();
+    await bench.clock.advance(10_500);
+    expect(deletions).toBe(11);
+    await bench.run(group.close());
+  });
+
+  it("is not confirmed where it has failed, is closed, and etcd does not answer (R9)", async () => {
+    bench.memory.put(KEY, "other:1");
+    const group = startAllRegistrations(bench.client, { ...options, onConflict: "fail" });
+    const [, failed] = group.registrations;
+    failed?.subscribe(({ status }) => {
+      if (status === "failed") bench.memory.freeze();
+    });
+    await bench.clock.advance(100);
+    expect(failed?.state.status).toBe("failed");
+    const closed = failed?.close() ?? Promise.reject();
+    expect(await bench.run(closed, 5_000)).toMatchObject({ confirmed: false });
+    bench.memory.thaw();
+    await bench.clock.advance(5_000);
+    expect(bench.textOf(KEY)).toBe("other:1");
+  });
 
   it("is deleted though it takes over another's key after it was closed (R9)", async () => {
     bench.memory.put(KEY, "other:1");

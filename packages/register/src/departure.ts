@@ -13,6 +13,9 @@ import {
 import type { Guard, Known, OnChange } from "./guard.js";
 import type { Writes } from "./writes.js";
 
+/** A key that comes back again and again is not deleted more often. */
+const AGAIN_MS = 1_000;
+
 export interface DepartureOptions {
   readonly client: EtcdClient;
   readonly key: Uint8Array;
@@ -22,7 +25,7 @@ export interface DepartureOptions {
   watch(known: Known, onChange: OnChange): Guard;
   /** Aborts with the lease: the key is gone with it. */
   readonly cancellation: Cancellation;
-  /** The key was deleted, or was not under the lease. Unconfirmed if it may come back for a moment. */
+  /** The key was deleted, or was not under the lease. Unconfirmed if a put of before is known to be in doubt. */
   onGone(revocation: Revocation): void;
   onFailed(error: unknown): void;
 }
@@ -53,7 +56,11 @@ export async function depart(options: DepartureOptions): Promise<void> {
           ? { confirmed: true, revision: isWritten ? storeRevision : undefined }
           : { confirmed: false, cause: notFenced() },
       );
+      const answeredAt = client.clock.now();
       await untilBack(options, { revision: storeRevision, held: current });
+      if (cancellation.aborted) return;
+      const restMs = answeredAt + AGAIN_MS - client.clock.now();
+      if (restMs > 0) await sleep(client.clock, restMs, cancellation.signal);
     } catch (error) {
       if (cancellation.aborted) return;
       const { signal } = cancellation;
@@ -69,7 +76,7 @@ export async function depart(options: DepartureOptions): Promise<void> {
 async function untilBack({ watch, lease, cancellation }: DepartureOptions, known: Known): Promise<void> {
   const back = deferred<void>();
   const guard = watch(known, (current, { revision, epoch }) => {
-    // As it was before: the list of a group may have been begun then.
+    // Else it is as it was before: the list of a group may have been begun then.
     const isNews = epoch > 1 || revision > known.revision;
     if (isNews && current?.lease === lease) back.resolve();
   });

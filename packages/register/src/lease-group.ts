@@ -1,5 +1,6 @@
 import {
   Cancellation,
+  type Deferred,
   deferred,
   type EtcdClient,
   type Lease,
@@ -18,6 +19,15 @@ import { loneWrites, Writes } from "./writes.js";
 
 /** Leases of our own that are remembered: an entry under one of them is ours, whatever etcd went through. */
 const MAX_OWN_LEASES = 16;
+
+/** What becomes of the key of one who has left, under the lease of the others. */
+interface Departing {
+  readonly gone: Deferred<Revocation>;
+  /** Aborts with the lease. */
+  readonly reign: Cancellation;
+  /** Why it is not gone yet. */
+  failure: unknown;
+}
 
 /** What a group needs to know of each of its registrations, which agree on all but the key. */
 export type Terms = Pick<Settings<unknown>, "key" | "ttlSeconds" | "closeTimeoutMs">;
@@ -43,6 +53,8 @@ export class LeaseGroup {
   #isOver = false;
   /** Aborts when the last has left: it ends what they have in common. */
   readonly #over = new Cancellation();
+  /** By the key, of those who have left. */
+  readonly #departing = new Map<Uint8Array, Departing>();
   /** Of leases with one id: it outlives a lease that is lost and recovered. Made when somebody departs. */
   #reign: Cancellation | undefined;
   readonly #ownLeases: bigint[] = [];
@@ -122,39 +134,44 @@ export class LeaseGroup {
   async leave(key: Uint8Array): Promise<Revocation> {
     const isMember = this.#members.delete(key);
     if (this.#members.size === 0 || this.#isDisbanded) return await this.#end();
-    const lease = this.#lease;
-    if (!isMember || !lease || !this.#shared) return { confirmed: true, revision: undefined };
-    return await this.#depart(key, lease, this.#shared);
+    if (isMember && this.#lease && this.#shared) this.#depart(key, this.#lease, this.#shared);
+    const departing = this.#departing.get(key);
+    return departing ? await this.#untilGone(departing) : { confirmed: true, revision: undefined };
   }
 
-  async #depart(key: Uint8Array, { id: lease }: Lease, writes: Writes): Promise<Revocation> {
+  #depart(key: Uint8Array, { id: lease }: Lease, writes: Writes): void {
     const client = this.#client;
-    const timeoutMs = this.#closeTimeoutMs;
-    const { clock } = client;
-    const until = clock.now() + timeoutMs;
     this.#reign ??= new Cancellation();
     const reign = this.#reign;
-    let failure: unknown = new SdError("SD_UNAVAILABLE", `deletion not confirmed in ${timeoutMs} ms`);
-    const gone = deferred<Revocation>();
+    const failure = new SdError("SD_UNAVAILABLE", `deletion not confirmed in ${this.#closeTimeoutMs} ms`);
+    const departing: Departing = { gone: deferred(), reign, failure };
+    this.#departing.set(key, departing);
     void depart({
       ...{ client, key, lease, writes, cancellation: reign },
       watch: (known, onChange) => this.watch(key, known, onChange),
-      onGone: gone.resolve,
+      onGone: departing.gone.resolve,
       onFailed: (error) => {
-        failure = error;
+        departing.failure = error;
       },
     });
+  }
+
+  async #untilGone(departing: Departing): Promise<Revocation> {
+    const { clock } = this.#client;
+    const timeoutMs = this.#closeTimeoutMs;
+    const until = clock.now() + timeoutMs;
+    const { gone, reign } = departing;
     try {
       return await waitFor(gone.promise, { clock, timeoutMs, signal: reign });
     } catch {
       if (this.#isOver) {
         // The others have closed meanwhile; their time ends later than ours.
-        const bounds = { clock, timeoutMs: until - clock.now(), onTimeout: () => failure };
+        const bounds = { clock, timeoutMs: until - clock.now(), onTimeout: () => departing.failure };
         return await waitFor(this.#end(), bounds).catch((cause: unknown) => ({ confirmed: false, cause }));
       }
       // With the lease that it was under.
       if (reign.aborted) return { confirmed: true, revision: undefined };
-      return { confirmed: false, cause: failure };
+      return { confirmed: false, cause: departing.failure };
     }
   }
 

@@ -50,6 +50,8 @@ export class World {
   readonly #ended = new Set<bigint>();
   /** Leases whose TTL has passed in this moment. */
   #expired: bigint[] = [];
+  /** What was deleted in this moment under a lease that lives. */
+  #suspected: { readonly key: string; readonly lease: bigint }[] = [];
   #isOperating = false;
   readonly #grants = new Grants();
 
@@ -82,7 +84,7 @@ export class World {
     const process = new Process(`p${number}`, clock);
     const check = new RequestCheck(process.name, record, (key, lease) => this.#wants(process, key, lease));
     const link = new Link({
-      inner: this.#grants.count(memory.transport()),
+      inner: this.#grants.note(memory.transport()),
       process,
       world: clock,
       random: new SeededRandom(random.seed * 31 + number),
@@ -192,9 +194,7 @@ export class World {
     if (this.#isAlive(lease) && !this.hasEnded(lease)) {
       // One of a group that is closed, or has failed, takes its key from under the lease of the others.
       if (this.#isGrouped && previous && this.ownerOf(previous)?.mayLeave) return;
-      // It had expired, and has been granted once more.
-      if (this.#grants.mayHaveCome(lease)) this.#ended.add(lease);
-      else this.record.blame("R3", "etcd", `${key} was deleted, though its lease lives`);
+      this.#suspected.push({ key, lease });
     } else if (!this.hasEnded(lease)) this.#expired.push(lease);
   }
 
@@ -209,6 +209,11 @@ export class World {
 
   #moveOn(): void {
     this.history.sync();
+    for (const { key, lease } of this.#suspected.splice(0)) {
+      // It had expired, and has been granted once more.
+      if (this.#grants.mayBeAgain(lease)) this.#ended.add(lease);
+      else this.record.blame("R3", "etcd", `${key} was deleted, though its lease lives`);
+    }
     // In the end of the moment: the owner's own timer may be due in it too.
     for (const lease of this.#expired.splice(0)) {
       if (this.#isAlive(lease)) continue;

@@ -190,6 +190,40 @@ describe("WatchHub", () => {
       expect(sink.caughtUp).toBe(1);
     });
 
+    it("has not caught up behind a proxy by the answer to a question of before (D16, F38)", async () => {
+      const { sink } = watchFrom("/a/", 10);
+      const answers: (() => void)[] = [];
+      transport.range = () =>
+        new Promise((resolve) =>
+          answers.push(() => resolve({ header: header(5_000), kvs: [], more: false, count: 0 })),
+        );
+      await clock.settle();
+      transport.watchStream.say(
+        message(0, 5_000, { ...created, header: { ...header(5_000), clusterId: 0n } }),
+      );
+      await clock.advance(500);
+      transport.watchStream.say(piece(11, 1_000));
+      await clock.advance(500);
+      expect(answers).toHaveLength(2);
+      answers[0]?.();
+      await clock.settle();
+      expect(sink.caughtUp).toBe(0);
+      answers[1]?.();
+      await clock.settle();
+      expect(sink.caughtUp).toBe(1);
+    });
+
+    it("counts revisions, not events", async () => {
+      const { sink } = watchFrom("/a/", 10);
+      await clock.settle();
+      transport.watchStream.say(message(0, 5_000, created));
+      await clock.advance(500);
+      const many = Array.from({ length: 1_500 }, (_, index) => event(`/a/${index}`, 11 + (index >> 1), "x"));
+      transport.watchStream.say(message(0, 5_000, { events: many }));
+      transport.watchStream.say(message(1, 5_000, created));
+      expect(sink.caughtUp).toBe(1);
+    });
+
     it("has caught up in the end where the last piece is a full one (D16)", async () => {
       const { sink } = watchFrom("/a/", 10);
       await clock.settle();

@@ -19,8 +19,9 @@ const ANSWER_MS = 3_000;
  */
 const MAX_STALLS = 2;
 /**
- * What comes on a stream so long after a creation comes behind what the watch had missed: etcd looks for that
- * every 100 ms.
+ * What comes on a stream so long after a creation, or after a full piece of what the watch had missed, comes behind
+ * the next piece of it: etcd looks for that every 100 ms. Where more than 512 watches of a member have missed
+ * something, etcd takes them in turns, so that it may come before.
  */
 const CATCH_UP_MS = 250;
 /** So soon it is asked, and for those that were created later, again: with 10,000 watches too. */
@@ -60,10 +61,10 @@ export class WatchHub implements WatchCarrier {
   readonly #leaving = new Set<number>();
   /** The watches that were created on this stream, and for which nothing has come since. */
   readonly #idle = new Set<Watch>();
-  /** When each watch was created on this stream that may have more to catch up with, in order. */
+  /** Of each watch that may have more to catch up with: when it was created here, or got a full piece; in order. */
   readonly #catchingUp = new Map<Watch, number>();
   /** Those of them that have caught up once the probe on its way is answered. */
-  #proving: readonly Watch[] = [];
+  #proving = new Set<Watch>();
   #proofTimer: Timer | undefined;
   /** Counts the streams: an answer may come after the end of the one that it was asked for. */
   #stream = 0;
@@ -79,6 +80,8 @@ export class WatchHub implements WatchCarrier {
   #isProxied = false;
   /** The id of the last question for a sign of life, until it is answered. */
   #probeId: number | undefined;
+  /** Counts the questions that go past a proxy. */
+  #questions = 0;
 
   constructor(transport: EtcdTransport, clock: Clock, random: Random) {
     this.#transport = transport;
@@ -153,7 +156,7 @@ export class WatchHub implements WatchCarrier {
     this.#askedAt = undefined;
     this.#probeId = undefined;
     this.#catchingUp.clear();
-    this.#proving = [];
+    this.#proving = new Set();
     this.#proofTimer?.[Symbol.dispose]();
     this.#proofTimer = undefined;
   }
@@ -212,9 +215,8 @@ export class WatchHub implements WatchCarrier {
     const [watch] = this.#watches;
     if (!watch) return;
     this.#askedAt = now;
-    this.#proving = Array.from(this.#catchingUp)
-      .filter(([, createdAt]) => createdAt + CATCH_UP_MS <= now)
-      .map(([each]) => each);
+    this.#proving = new Set();
+    for (const [each, since] of this.#catchingUp) if (since + CATCH_UP_MS <= now) this.#proving.add(each);
     if (this.#isProxied) {
       this.#ask(watch.range.key);
       return;
@@ -230,6 +232,8 @@ export class WatchHub implements WatchCarrier {
   /** A read through the leader: what is left, where the stream's answers come from a proxy. */
   #ask(key: Uint8Array): void {
     const stream = this.#stream;
+    this.#questions += 1;
+    const question = this.#questions;
     const request = { key, limit: 1, keysOnly: true };
     this.#transport.range(request, { timeoutMs: ANSWER_MS }).then(
       () => {
@@ -237,7 +241,8 @@ export class WatchHub implements WatchCarrier {
         this.#lastMessageAt = this.#clock.now();
         this.#askedAt = undefined;
         this.#loop.succeeded();
-        this.#proved();
+        // An older one was asked for others.
+        if (question === this.#questions) this.#proved();
         this.#watchOverLife();
       },
       (error) => {
@@ -248,12 +253,12 @@ export class WatchHub implements WatchCarrier {
 
   /** Asks for a sign of life behind what the watches have missed, however busy the stream is. */
   #prove(): void {
-    if (this.#catchingUp.size === 0 || this.#proving.length > 0) return;
+    if (this.#catchingUp.size === 0 || this.#proving.size > 0) return;
     this.#proofTimer ??= this.#clock.setTimer(PROOF_MS, () => {
       this.#proofTimer = undefined;
       const now = this.#clock.now();
       const [oldest = now] = this.#catchingUp.values();
-      if (this.#proving.length > 0) return;
+      if (this.#proving.size > 0) return;
       if (oldest + CATCH_UP_MS > now) {
         this.#prove();
         return;
@@ -266,7 +271,7 @@ export class WatchHub implements WatchCarrier {
   /** The probe is answered. */
   #proved(): void {
     const proved = this.#proving;
-    this.#proving = [];
+    this.#proving = new Set();
     for (const watch of proved) {
       if (this.#catchingUp.delete(watch)) watch.caughtUp();
     }
@@ -307,7 +312,7 @@ export class WatchHub implements WatchCarrier {
     }
     this.#noteFlow(watch, id, response);
     if (watch) this.#tell(watch, response);
-    else if (id === this.#probeId && this.#proving.length > 0) this.#proved();
+    else if (id === this.#probeId && this.#proving.size > 0) this.#proved();
     if (this.#uncreated.size > 0) this.#askedAt ??= this.#lastMessageAt;
     // The next question is due sooner than the answer was.
     else if (wasAsked) this.#watchOverLife();
@@ -323,7 +328,7 @@ export class WatchHub implements WatchCarrier {
     if (!watch.isCatchingUp) this.#catchingUp.delete(watch);
     else if (mayHaveMore && this.#watches.has(watch)) {
       // The next piece comes a moment later: the sign of life on its way may come between the two.
-      this.#proving = this.#proving.filter((each) => each !== watch);
+      this.#proving.delete(watch);
       this.#catchingUp.delete(watch);
       this.#catchingUp.set(watch, this.#clock.now());
       this.#prove();

@@ -4,7 +4,7 @@ import { inRange, type KeyRange } from "./key-range.js";
 
 /**
  * So many revisions at most does etcd put in one message of what a watch has missed; the next comes a tenth of a second
- * later. Source: `watchBatchMaxRevs` in server/storage/mvcc/watcher_group.go (3.4: mvcc/watcher_group.go).
+ * later, or more. Source: `watchBatchMaxRevs` in watcher_group.go of etcd's package mvcc.
  */
 const PIECE_REVISIONS = 1_000;
 
@@ -144,7 +144,7 @@ export class Watch implements Disposable {
     }
   }
 
-  /** A sign of life has come that was asked for long after the creation. @internal */
+  /** A sign of life has come that was asked for long after the creation, and after a full piece. @internal */
   caughtUp(): void {
     if (this.#catchUpTo === undefined) return;
     this.#catchUpTo = undefined;

@@ -108,6 +108,12 @@ async function hitCluster(scene: Scene, { kind, forMs, member: number }: Step): 
   scene.ledger.note("fault", `${kind} ${member.name} is over`);
 }
 
+/**
+ * Of each way the newest fault. One of before that ends later leaves it alone: else it would end a black hole without a
+ * reset, and no network goes on after such a gap.
+ */
+const hitBy = new WeakMap<FaultProxy, Step>();
+
 async function hitNetwork(scene: Scene, step: Step): Promise<void> {
   const { kind, forMs, which } = step;
   const zone = scene.site.zones[step.zone];
@@ -167,10 +173,12 @@ async function hitNetwork(scene: Scene, step: Step): Promise<void> {
     }
   }
   if (kind === "reset" || kind === "reset-all") return;
-  if (kind === "cut-catch-up") return cutCatchUp(scene, proxies, which);
+  for (const proxy of proxies) hitBy.set(proxy, step);
+  const left = (): FaultProxy[] => proxies.filter((each) => hitBy.get(each) === step);
+  if (kind === "cut-catch-up") return cutCatchUp(scene, left, which);
   await pause(scene, forMs);
-  for (const proxy of proxies) {
-    // What was lost stays lost: no network goes on after such a gap.
+  for (const proxy of left()) {
+    // What was lost stays lost.
     if (kind.startsWith("black-hole") || kind === "half-close") proxy.reset();
     proxy.pass();
   }
@@ -178,16 +186,16 @@ async function hitNetwork(scene: Scene, step: Step): Promise<void> {
 }
 
 /** Who could not hear for more than a batch of etcd's is cut off again while it catches up. */
-async function cutCatchUp(scene: Scene, proxies: readonly FaultProxy[], which: number): Promise<void> {
+async function cutCatchUp(scene: Scene, left: () => readonly FaultProxy[], which: number): Promise<void> {
   using _ = scene.traffic.holdCompaction();
   for (let left = CATCH_UP; left > 0; left -= 1) await scene.traffic.write().catch(() => {});
-  for (const proxy of proxies) {
+  for (const proxy of left()) {
     proxy.pass();
     proxy.resetAfterBytes(Math.floor(2_000 + which * 100_000));
   }
   // Until it has listened again, for so long a pause may be.
   await pause(scene, CATCH_UP_MS);
-  for (const proxy of proxies) proxy.pass();
+  for (const proxy of left()) proxy.pass();
 }
 
 function proxiesOf(scene: Scene, zone: Zone, { kind, member, which }: Step): readonly FaultProxy[] {
