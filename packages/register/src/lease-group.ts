@@ -54,7 +54,7 @@ export class LeaseGroup {
   /** Aborts when the last has left: it ends what they have in common. */
   readonly #over = new Cancellation();
   /** By the key, of those who have left. */
-  readonly #departing = new Map<Uint8Array, Departing>();
+  #departing: Map<Uint8Array, Departing> | undefined;
   /** Of leases with one id: it outlives a lease that is lost and recovered. Made when somebody departs. */
   #reign: Cancellation | undefined;
   readonly #ownLeases: bigint[] = [];
@@ -135,7 +135,7 @@ export class LeaseGroup {
     const isMember = this.#members.delete(key);
     if (this.#members.size === 0 || this.#isDisbanded) return await this.#end();
     if (isMember && this.#lease && this.#shared) this.#depart(key, this.#lease, this.#shared);
-    const departing = this.#departing.get(key);
+    const departing = this.#departing?.get(key);
     return departing ? await this.#untilGone(departing) : { confirmed: true, revision: undefined };
   }
 
@@ -145,6 +145,7 @@ export class LeaseGroup {
     const reign = this.#reign;
     const failure = new SdError("SD_UNAVAILABLE", `deletion not confirmed in ${this.#closeTimeoutMs} ms`);
     const departing: Departing = { gone: deferred(), reign, failure };
+    this.#departing ??= new Map();
     this.#departing.set(key, departing);
     void depart({
       ...{ client, key, lease, writes, cancellation: reign },

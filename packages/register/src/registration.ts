@@ -346,7 +346,7 @@ export class Registration<Update> implements AsyncDisposable {
     this.#enter({ status: "failed", error });
     this.#ready.reject(error);
     this.#contents.end(closedError(this.key));
-    // `close()` tries anew, and has a time limit of its own.
+    // `close()` waits for it anew, and has a time limit of its own.
     const left = this.#group.leave(this.#settings.key);
     await waitFor(left, { signal: this.#abort }).catch(() => {});
   }
