@@ -71,6 +71,22 @@ describe.each(oldestAndNewestEtcd())("a group of registrations on $name", ({ bin
     expect((await all()).size).toBe(0);
   });
 
+  it("keeps away what one of it has left, as long as the others hold the lease (R9)", async () => {
+    const group = await registerAll(client, options());
+    const key = `/${service}/node-3`;
+    const lease = (await all()).get(key)?.lease ?? 0n;
+    expect(await group.registrations[3]?.close()).toMatchObject({ confirmed: true });
+    for (let times = 0; times < 2; times += 1) {
+      await etcd.ctl("put", `--lease=${lease.toString(16)}`, key, "late:1");
+      await eventually(async () => !(await all()).has(key), { timeoutMs: 3_000 });
+    }
+    await etcd.ctl("put", key, "other:1");
+    await pause(1_500);
+    expect((await all()).get(key), "another's (R3)").toMatchObject({ lease: 0n, version: 1 });
+    expect(group.registered).toBe(COUNT - 1);
+    await etcd.ctl("del", key);
+  });
+
   it("survives a kill -9 of etcd longer than the TTL without a write (R14, F2)", async () => {
     const group = await registerAll(client, options());
     const before = await all();
