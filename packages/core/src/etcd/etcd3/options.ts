@@ -102,6 +102,8 @@ function channelOptions(maxReceiveBytes: number): ChannelOptions {
     // A name server must not configure us (by TXT records), nor may anyone but us repeat a call.
     "grpc.service_config_disable_resolution": 1,
     "grpc.enable_retries": 0,
+    // Nor keep what might be repeated: on a stream it copies the list of all that wait, for each that goes out.
+    "grpc.per_rpc_retry_buffer_size": 0,
     // We replace a failed channel and wait by our own backoff. Short: so long may one that is closed try once more.
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 500,
