@@ -43,7 +43,7 @@ export type { RetryBudget } from "./etcd/retry-budget.js";
 export { Backoff, type BackoffLimits } from "./kit/backoff.js";
 export { Cancellation } from "./kit/cancellation.js";
 export { publish } from "./kit/channels.js";
-export { type Clock, calendarMs, nextRound, sleep, systemClock, type Timer } from "./kit/clock.js";
+export { type Clock, calendarMs, nextRound, systemClock, type Timer } from "./kit/clock.js";
 export { type Deferred, deferred, once } from "./kit/deferred.js";
 export {
   describe,
@@ -57,4 +57,4 @@ export {
 export { Listeners, Machine, type Tagged, type Transitions } from "./kit/machine.js";
 export { Mailbox, newestOnly, type Queue } from "./kit/mailbox.js";
 export { type Random, shuffle, systemRandom, uniform } from "./kit/random.js";
-export { type LinkedController, linkSignals, waitFor } from "./kit/signals.js";
+export { type LinkedController, linkSignals, sleep, waitFor } from "./kit/signals.js";

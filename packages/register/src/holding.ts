@@ -131,9 +131,8 @@ export class Holding<Update> {
           onWritten(this.#revision);
         } else {
           onWritten(this.#revision, error);
-          const { signal } = this.#abort;
-          await sleep(client.clock, retryDelayMs(error, backoff, client.random), signal).catch(() => {});
-          await client.retries.spend(error, { signal }).catch(() => {});
+          await sleep(client.clock, retryDelayMs(error, backoff, client.random), this.#abort).catch(() => {});
+          await client.retries.spend(error, { signal: this.#abort }).catch(() => {});
           backoff = backoff.next();
         }
       }

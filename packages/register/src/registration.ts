@@ -222,11 +222,11 @@ export class Registration<Update> implements AsyncDisposable {
         const pauseMs = retryDelayMs(error, backoff, random);
         const triedMs = isLasting(error) ? 0 : clock.now() - triedAt;
         backoff = backoff.next();
-        await sleep(clock, Math.max(pauseMs - triedMs, PAUSE_SHARE * pauseMs), abort.signal).catch(() => {});
-        await retries.spend(error, { signal: abort.signal }).catch(() => {});
+        await sleep(clock, Math.max(pauseMs - triedMs, PAUSE_SHARE * pauseMs), abort).catch(() => {});
+        await retries.spend(error, { signal: abort }).catch(() => {});
         continue;
       }
-      if (delayMs > 0) await sleep(clock, delayMs, abort.signal).catch(() => {});
+      if (delayMs > 0) await sleep(clock, delayMs, abort).catch(() => {});
     }
   }
 

@@ -1,3 +1,4 @@
+import type { Cancellation } from "../kit/cancellation.js";
 import type { Clock, Timer } from "../kit/clock.js";
 import { type Deferred, deferred } from "../kit/deferred.js";
 import { waitFor } from "../kit/signals.js";
@@ -35,7 +36,10 @@ export class RetryBudget {
    */
   async spend(
     error: unknown,
-    { signal, timeoutMs }: { readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number } = {},
+    {
+      signal,
+      timeoutMs,
+    }: { readonly signal?: AbortSignal | Cancellation | undefined; readonly timeoutMs?: number } = {},
   ): Promise<void> {
     if (!wasSent(error)) return;
     this.#refill();

@@ -1,7 +1,7 @@
 import { fixedRandom, ManualClock } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { failure, ScriptedTransport } from "../../test/scripted-transport.js";
-import { sleep } from "../kit/clock.js";
+import { sleep } from "../kit/signals.js";
 import { StreamLoop } from "./stream-loop.js";
 import type { KeepAliveRequest, KeepAliveResponse } from "./types.js";
 

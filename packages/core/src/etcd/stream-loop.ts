@@ -1,9 +1,9 @@
 import { Backoff, type BackoffLimits } from "../kit/backoff.js";
-import { type Clock, sleep } from "../kit/clock.js";
+import type { Clock } from "../kit/clock.js";
 import { deferred } from "../kit/deferred.js";
 import { SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
-import { type LinkedController, linkSignals } from "../kit/signals.js";
+import { type LinkedController, linkSignals, sleep } from "../kit/signals.js";
 import { failureOf, isLasting } from "./failure.js";
 import { retryDelayMs } from "./retry.js";
 import type { CallOptions, DuplexStream, StreamHandlers } from "./transport.js";

@@ -2,40 +2,9 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { ManualClock } from "@sd/testing";
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { liveTimers, settled } from "../../test/observe.js";
-import { holdProcess, sleep, systemClock, type Timer } from "./clock.js";
-
-describe("sleep", () => {
-  it("resolves once its time has come, not before", async () => {
-    const clock = new ManualClock();
-    const slept = settled(sleep(clock, 100));
-    await clock.advance(99);
-    expect(slept.status).toBe("pending");
-    await clock.advance(1);
-    expect(slept.status).toBe("resolved");
-  });
-
-  it("rejects with the signal's reason at once, and leaves neither timer nor listener", async () => {
-    const clock = new ManualClock();
-    const controller = new AbortController();
-    const slept = settled(sleep(clock, 100, controller.signal));
-    expect(clock.pending).toBe(1);
-    const reason = new Error("enough");
-    controller.abort(reason);
-    await clock.settle();
-    expect(slept).toMatchObject({ status: "rejected", reason });
-    expect(clock.pending).toBe(0);
-  });
-
-  it("does not begin on a signal that has aborted", async () => {
-    const clock = new ManualClock();
-    const reason = new Error("before");
-    await expect(sleep(clock, 100, AbortSignal.abort(reason))).rejects.toBe(reason);
-    expect(clock.pending).toBe(0);
-  });
-});
+import { liveTimers } from "../../test/observe.js";
+import { holdProcess, systemClock, type Timer } from "./clock.js";
 
 describe("systemClock", () => {
   afterEach(() => void vi.useRealTimers());

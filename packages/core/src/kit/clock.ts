@@ -97,26 +97,3 @@ export function holdProcess(): Disposable {
   const handle = setInterval(() => {}, MAX_TIMER_MS);
   return { [Symbol.dispose]: () => clearInterval(handle) };
 }
-
-/**
- * Resolves `delayMs` from now.
- *
- * @throws `signal.reason` as soon as `signal` aborts.
- */
-export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) {
-      reject(signal.reason);
-      return;
-    }
-    const timer = clock.setTimer(delayMs, () => {
-      signal?.removeEventListener("abort", onAbort);
-      resolve();
-    });
-    const onAbort = (): void => {
-      timer[Symbol.dispose]();
-      reject(signal?.reason);
-    };
-    signal?.addEventListener("abort", onAbort, { once: true });
-  });
-}

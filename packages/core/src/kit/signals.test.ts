@@ -1,9 +1,9 @@
 import { getEventListeners } from "node:events";
 import { ManualClock } from "@sd/testing";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { settled } from "../../test/observe.js";
 import { deferred } from "./deferred.js";
-import { linkSignals, waitFor } from "./signals.js";
+import { linkSignals, sleep, waitFor } from "./signals.js";
 
 const listeners = (signal: AbortSignal) => getEventListeners(signal, "abort").length;
 
@@ -89,5 +89,47 @@ describe("waitFor", () => {
   it("does not wait on a signal that has aborted, and swallows the failure of the work", async () => {
     const work = Promise.reject(new Error("unheard"));
     await expect(waitFor(work, { signal: AbortSignal.abort("before") })).rejects.toBe("before");
+  });
+});
+
+describe("sleep", () => {
+  it("resolves once its time has come, not before", async () => {
+    const clock = new ManualClock();
+    const slept = settled(sleep(clock, 100));
+    await clock.advance(99);
+    expect(slept.status).toBe("pending");
+    await clock.advance(1);
+    expect(slept.status).toBe("resolved");
+  });
+
+  it("rejects with the signal's reason at once, and leaves neither timer nor listener", async () => {
+    const clock = new ManualClock();
+    const controller = new AbortController();
+    const slept = settled(sleep(clock, 100, controller.signal));
+    expect(clock.pending).toBe(1);
+    const reason = new Error("enough");
+    controller.abort(reason);
+    await clock.settle();
+    expect(slept).toMatchObject({ status: "rejected", reason });
+    expect(clock.pending).toBe(0);
+  });
+
+  it("does not begin on a signal that has aborted", async () => {
+    const clock = new ManualClock();
+    const reason = new Error("before");
+    await expect(sleep(clock, 100, AbortSignal.abort(reason))).rejects.toBe(reason);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("warns of no leak where one signal ends a thousand", async () => {
+    const clock = new ManualClock();
+    const { signal } = new AbortController();
+    const warned = vi.fn();
+    process.on("warning", warned);
+    onTestFinished(() => void process.off("warning", warned));
+    for (let index = 0; index < 1_000; index += 1) void sleep(clock, 100, signal);
+    await clock.advance(100);
+    await new Promise(setImmediate);
+    expect(warned).not.toHaveBeenCalled();
   });
 });

@@ -98,3 +98,27 @@ export function waitFor<T>(
     );
   });
 }
+
+/**
+ * Resolves `delayMs` from now.
+ *
+ * @throws `signal.reason` as soon as `signal` aborts.
+ */
+export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal | Cancellation): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const timer = clock.setTimer(delayMs, () => {
+      unlink?.();
+      resolve();
+    });
+    const unlink =
+      signal &&
+      onAbort(signal, () => {
+        timer[Symbol.dispose]();
+        reject(signal.reason);
+      });
+  });
+}

@@ -4,7 +4,7 @@ import { type ClientFixture, type ClientFixtureOptions, openClient } from "../..
 import { settled } from "../../test/observe.js";
 import { failure, header, ScriptedTransport } from "../../test/scripted-transport.js";
 import type { LeaseId } from "../etcd/types.js";
-import { sleep } from "../kit/clock.js";
+import { sleep } from "../kit/signals.js";
 import type { Lease } from "./lease.js";
 import { Leases } from "./leases.js";
 

@@ -4,10 +4,11 @@ import type { EtcdTransport } from "../etcd/transport.js";
 import type { LeaseId } from "../etcd/types.js";
 import { Backoff } from "../kit/backoff.js";
 import { publish } from "../kit/channels.js";
-import { type Clock, sleep } from "../kit/clock.js";
+import type { Clock } from "../kit/clock.js";
 import { deferred } from "../kit/deferred.js";
 import { invalidArgument, requireOptions, requireSignal, SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
+import { sleep } from "../kit/signals.js";
 import { KeepaliveHub } from "./keepalive-hub.js";
 import {
   checkTimeout,

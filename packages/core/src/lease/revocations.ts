@@ -2,9 +2,10 @@ import { failureOf, isLasting } from "../etcd/failure.js";
 import type { EtcdTransport } from "../etcd/transport.js";
 import type { LeaseId } from "../etcd/types.js";
 import { Backoff } from "../kit/backoff.js";
-import { type Clock, sleep } from "../kit/clock.js";
+import type { Clock } from "../kit/clock.js";
 import { SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
+import { sleep } from "../kit/signals.js";
 import { Turns } from "../kit/turns.js";
 import type { Revocation } from "./lease.js";
 

@@ -7,7 +7,7 @@ import { RecordingStore } from "../../test/recorders.js";
 import { failure } from "../../test/scripted-transport.js";
 import type { EtcdTransport } from "../etcd/transport.js";
 import type { LeaseId, RangeRequest, RangeResponse, WatchResponse } from "../etcd/types.js";
-import { sleep } from "../kit/clock.js";
+import { sleep } from "../kit/signals.js";
 import { prefixRange } from "./key-range.js";
 import { Reflector, type ReflectorOptions } from "./reflector.js";
 
