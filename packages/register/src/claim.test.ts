@@ -14,7 +14,7 @@ let writes: Writes;
 beforeEach(async () => {
   bench = new Harness();
   const transport = bench.memory.transport();
-  writes = new Writes(transport, new Cancellation());
+  writes = new Writes(transport);
   for (const id of [OURS, OTHER]) await transport.grant({ id, ttlSeconds: 60 });
   return () => bench.end();
 });

@@ -10,6 +10,7 @@ import {
   sleep,
   waitFor,
 } from "@sd/core";
+import type { Doubts } from "./doubts.js";
 import type { Guard, Known, OnChange } from "./guard.js";
 import type { Writes } from "./writes.js";
 
@@ -21,6 +22,8 @@ export interface DepartureOptions {
   readonly key: Uint8Array;
   readonly lease: LeaseId;
   readonly writes: Writes;
+  /** Of the puts that were sent before. */
+  readonly doubts: Doubts;
   /** Watches over the key, from when it is known what it holds. */
   watch(known: Known, onChange: OnChange): Guard;
   /** Aborts with the lease: the key is gone with it. */
@@ -38,12 +41,12 @@ export interface DepartureOptions {
  * long as the lease lives, and deletes it again should it appear.
  */
 export async function depart(options: DepartureOptions): Promise<void> {
-  const { client, key, lease, writes, cancellation, onGone, onFailed } = options;
+  const { client, key, lease, writes, doubts, cancellation, onGone, onFailed } = options;
   const first = Backoff.start();
   let backoff = first;
   while (!cancellation.aborted) {
     // What is answered while the deletion is on its way may have been done after it.
-    const inDoubt = writes.inDoubt(key, lease);
+    const inDoubt = doubts.of(key, lease);
     try {
       const answer = await writes.write({ type: "delete", key, lease }, cancellation);
       const { isWritten, current, storeRevision } = answer;
@@ -60,13 +63,12 @@ export async function depart(options: DepartureOptions): Promise<void> {
       await untilBack(options, { revision: storeRevision, held: current });
       if (cancellation.aborted) return;
       const restMs = answeredAt + AGAIN_MS - client.clock.now();
-      if (restMs > 0) await sleep(client.clock, restMs, cancellation.signal);
+      if (restMs > 0) await sleep(client.clock, restMs, cancellation);
     } catch (error) {
       if (cancellation.aborted) return;
-      const { signal } = cancellation;
       onFailed(error);
-      await sleep(client.clock, retryDelayMs(error, backoff, client.random), signal).catch(() => {});
-      await client.retries.spend(error, { signal }).catch(() => {});
+      await sleep(client.clock, retryDelayMs(error, backoff, client.random), cancellation).catch(() => {});
+      await client.retries.spend(error, { signal: cancellation }).catch(() => {});
       backoff = backoff.next();
     }
   }

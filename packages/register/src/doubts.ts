@@ -37,7 +37,10 @@ export class Doubts {
     };
   }
 
-  /** The guards of those under `lease`: a copy. */
+  /**
+   * The guards of those under `lease`, a copy: it is done if it arrives while the key has that modification
+   * revision; 0: while it is absent.
+   */
   of(key: Uint8Array, lease: LeaseId): ReadonlySet<number> {
     const doubt = this.#byKey.get(textOf(key));
     return new Set(doubt?.lease === lease ? doubt.guards : undefined);

@@ -11,6 +11,7 @@ import {
   waitFor,
 } from "@sd/core";
 import { depart } from "./departure.js";
+import { Doubts } from "./doubts.js";
 import type { Guard, Known, OnChange } from "./guard.js";
 import { KeyGuards, MIN_TOGETHER } from "./key-guards.js";
 import type { Settings } from "./options.js";
@@ -37,12 +38,12 @@ export type Terms = Pick<Settings<unknown>, "key" | "ttlSeconds" | "closeTimeout
  *
  * Their writes go together, as `Writes` says, and their keys are watched together, as `KeyGuards` says. The
  * last to leave revokes the lease, so a registration that is alone in its group leaves nothing behind; nor does
- * it pay for what is shared, of which it has none.
+ * it pay for what is shared, of which it has none. It writes together with those of its client that are alone too.
  */
 export class LeaseGroup {
-  readonly writes: Pick<Writes, "write">;
-  /** What several write with; `undefined` for one alone. */
-  readonly #shared: Writes | undefined;
+  readonly writes: Writes;
+  /** Of the puts of several; `undefined` for one alone. */
+  readonly #doubts: Doubts | undefined;
   readonly #client: EtcdClient;
   readonly #ttlSeconds: number;
   readonly #closeTimeoutMs: number;
@@ -75,8 +76,10 @@ export class LeaseGroup {
     this.#closeTimeoutMs = closeTimeoutMs;
     this.#members = new Set(terms.map(({ key }) => key));
     this.#guards = terms.length < MIN_TOGETHER ? undefined : new KeyGuards(client, [...this.#members]);
-    this.#shared = terms.length === 1 ? undefined : new Writes(client.transport, this.#over);
-    this.writes = this.#shared ?? loneWrites(client.transport);
+    this.#doubts = terms.length === 1 ? undefined : new Doubts();
+    this.writes = this.#doubts
+      ? new Writes(client.transport, { over: this.#over, doubts: this.#doubts })
+      : loneWrites(client);
   }
 
   /** No two tries begin further apart, but by what a try takes: after an outage it is soon back (R13). */
@@ -98,10 +101,10 @@ export class LeaseGroup {
     const last = this.#lease;
     if (last?.state.status === "active") return Promise.resolve(last);
     const heard = isOverdue(last) ? this.#client.leases.onInterrupted(onInterrupted) : undefined;
-    this.#obtaining ??= this.#obtain(last, this.#shared ? this.#over : cancellation).finally(() => {
+    this.#obtaining ??= this.#obtain(last, this.#doubts ? this.#over : cancellation).finally(() => {
       this.#obtaining = undefined;
     });
-    const obtained = this.#shared ? waitFor(this.#obtaining, { signal: cancellation }) : this.#obtaining;
+    const obtained = this.#doubts ? waitFor(this.#obtaining, { signal: cancellation }) : this.#obtaining;
     return heard ? obtained.finally(() => heard[Symbol.dispose]()) : obtained;
   }
 
@@ -134,13 +137,14 @@ export class LeaseGroup {
   async leave(key: Uint8Array): Promise<Revocation> {
     const isMember = this.#members.delete(key);
     if (this.#members.size === 0 || this.#isDisbanded) return await this.#end();
-    if (isMember && this.#lease && this.#shared) this.#depart(key, this.#lease, this.#shared);
+    if (isMember && this.#lease && this.#doubts) this.#depart(key, this.#lease, this.#doubts);
     const departing = this.#departing?.get(key);
     return departing ? await this.#untilGone(departing) : { confirmed: true, revision: undefined };
   }
 
-  #depart(key: Uint8Array, { id: lease }: Lease, writes: Writes): void {
+  #depart(key: Uint8Array, { id: lease }: Lease, doubts: Doubts): void {
     const client = this.#client;
+    const { writes } = this;
     this.#reign ??= new Cancellation();
     const reign = this.#reign;
     const failure = new SdError("SD_UNAVAILABLE", `deletion not confirmed in ${this.#closeTimeoutMs} ms`);
@@ -148,7 +152,7 @@ export class LeaseGroup {
     this.#departing ??= new Map();
     this.#departing.set(key, departing);
     void depart({
-      ...{ client, key, lease, writes, cancellation: reign },
+      ...{ client, key, lease, writes, doubts, cancellation: reign },
       watch: (known, onChange) => this.watch(key, known, onChange),
       onGone: departing.gone.resolve,
       onFailed: (error) => {

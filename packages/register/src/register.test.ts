@@ -1,4 +1,4 @@
-import { SdError } from "@sd/core";
+import { type EtcdTransport, SdError } from "@sd/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Harness } from "../test/harness.js";
 import { register, registerKey, startKeyRegistration, startRegistration } from "./register.js";
@@ -173,5 +173,43 @@ describe("registerKey()", () => {
     expect(() => startKeyRegistration(bench.client, { key: "/a", value })).toThrow("got 5");
     await bench.clock.settle();
     expect(bench.memory.calls).toEqual([]);
+  });
+});
+
+describe("registrations of one client, a lease each", () => {
+  const ids = Array.from({ length: 50 }, (_, index) => `${index}`);
+  const registerEach = (client = bench.client) => ids.map((id) => register(client, { ...web, id }));
+  const puts = (): number[] => bench.memory.callsOf("txn").map(({ request }) => request.success.length);
+
+  it("share the transactions of their claims, if they begin together", async () => {
+    await bench.run(Promise.all(registerEach()));
+    expect(new Set(ids.map((id) => bench.memory.get(`/web/${id}`)?.lease)).size).toBe(50);
+    expect(puts()).toEqual([1, 1, 1, 1, 46]);
+  });
+
+  it("do not wait for one whose key is another's (R2)", async () => {
+    bench.memory.put("/web/7", "elsewhere:1");
+    const all = registerEach();
+    await bench.run(Promise.all(all.filter((_, index) => index !== 7)));
+    expect(await Promise.race([all[7], "waiting"])).toBe("waiting");
+    expect([bench.textOf("/web/7"), bench.clock.now()]).toEqual(["elsewhere:1", 0]);
+  });
+
+  it("do not lose theirs with one whose lease has ended", async () => {
+    const expired: bigint[] = [];
+    const wrap = (transport: EtcdTransport): Partial<EtcdTransport> => ({
+      txn: (request, options) => {
+        const [, second] = request.success;
+        if (expired.length === 0 && second?.type === "put") {
+          expired.push(second.lease);
+          bench.memory.expireLease(second.lease);
+        }
+        return transport.txn(request, options);
+      },
+    });
+    const client = bench.newClient({ wrap });
+    await bench.run(Promise.all(registerEach(client)), 5_000);
+    expect(expired).toHaveLength(1);
+    expect(bench.memory.callsOf("grant")).toHaveLength(51);
   });
 });

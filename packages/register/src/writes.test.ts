@@ -2,6 +2,7 @@ import { Cancellation, type EtcdTransport, type LeaseId } from "@sd/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { etcdError } from "../test/faults.js";
 import { Harness } from "../test/harness.js";
+import { Doubts } from "./doubts.js";
 import { type GuardedPut, Writes } from "./writes.js";
 
 const LEASE = 7n as LeaseId;
@@ -11,6 +12,7 @@ let bench: Harness;
 let transport: EtcdTransport;
 let refusal: (request: Parameters<EtcdTransport["txn"]>[0]) => Error | undefined;
 let writes: Writes;
+let doubts: Doubts;
 beforeEach(async () => {
   bench = new Harness();
   transport = bench.memory.transport();
@@ -21,7 +23,8 @@ beforeEach(async () => {
     if (error) throw error;
     return transport.txn(request, options);
   };
-  writes = new Writes({ ...transport, txn } as EtcdTransport, over);
+  doubts = new Doubts();
+  writes = new Writes({ ...transport, txn } as EtcdTransport, { over, doubts });
   return () => bench.end();
 });
 
@@ -85,13 +88,21 @@ describe("Writes", () => {
     expect(sent).toBe(1);
   });
 
-  it("writes under one lease at a time: one that is gone is not the end of another", async () => {
+  it("finds those under a lease that is gone by halving: it is not the end of the others (R2)", async () => {
     const gone = 8n as LeaseId;
     const results = await Promise.allSettled(
-      [gone, LEASE, LEASE].map((lease, index) => writes.write(put(index, { lease }), over)),
+      [LEASE, LEASE, gone, LEASE].map((lease, index) => writes.write(put(index, { lease }), over)),
     );
-    expect(results.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled"]);
-    expect(txns()).toBe(2);
+    expect(results.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected", "fulfilled"]);
+    expect(results[2]).toMatchObject({ reason: { code: "SD_LEASE_LOST" } });
+  });
+
+  it("does not halve those that are all under a lease that is gone", async () => {
+    const results = await Promise.allSettled(
+      [0, 1, 2].map((index) => writes.write(put(index, { lease: 8n as LeaseId }), over)),
+    );
+    expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
+    expect(txns()).toBe(1);
   });
 
   it("does not send what was aborted before, and goes on without it", async () => {
@@ -118,26 +129,26 @@ describe("Writes", () => {
 
   it("knows of which keys a put may yet arrive", async () => {
     const key = Buffer.from("/k/0");
-    const doubts = () => [...writes.inDoubt(key, LEASE)];
+    const guards = () => [...doubts.of(key, LEASE)];
     const work = writes.write(put(0), over);
-    expect(doubts(), "not sent yet").toEqual([]);
+    expect(guards(), "not sent yet").toEqual([]);
     await Promise.resolve();
     await Promise.resolve();
-    expect(doubts(), "under way").toEqual([0]);
+    expect(guards(), "under way").toEqual([0]);
     await work;
-    expect(doubts(), "answered").toEqual([]);
+    expect(guards(), "answered").toEqual([]);
     refusal = () => etcdError(7, "etcdserver: permission denied");
     await writes.write(put(0), over).catch(() => {});
-    expect(doubts(), "refused").toEqual([]);
+    expect(guards(), "refused").toEqual([]);
     refusal = () => etcdError(4, "deadline exceeded");
     await writes.write(put(0), over).catch(() => {});
     refusal = () => undefined;
     await writes.write(put(0), over);
-    expect(doubts(), "in doubt, whatever came after").toEqual([0]);
-    expect([...writes.inDoubt(key, 8n as LeaseId)]).toEqual([]);
+    expect(guards(), "in doubt, whatever came after").toEqual([0]);
+    expect([...doubts.of(key, 8n as LeaseId)]).toEqual([]);
     refusal = () => etcdError(4, "deadline exceeded");
     for (const guard of [2, 5]) await writes.write(put(0, { guard }), over).catch(() => {});
-    expect(doubts(), "no revision of before the one that was seen").toEqual([0, 5]);
+    expect(guards(), "no revision of before the one that was seen").toEqual([0, 5]);
   });
 
   it("does not repeat without end what an etcd refuses that shows that all guards hold", async () => {
@@ -152,7 +163,7 @@ describe("Writes", () => {
         ranges: failure.map(() => ({ header, kvs: [], more: false, count: 0 })),
       };
     };
-    writes = new Writes({ ...transport, txn } as EtcdTransport, over);
+    writes = new Writes({ ...transport, txn } as EtcdTransport, { over, doubts });
     await expect(putAll(3)).rejects.toMatchObject({ code: "SD_INVARIANT" });
     expect(sent).toBe(1);
   });

@@ -2,6 +2,7 @@ import {
   type Cancellation,
   type Deferred,
   deferred,
+  type EtcdClient,
   type EtcdTransport,
   failureOf,
   isNotApplied,
@@ -12,13 +13,13 @@ import {
   type TxnRequest,
   waitFor,
 } from "@sd/core";
-import { Doubts } from "./doubts.js";
+import type { Doubts } from "./doubts.js";
 
 /** What a transaction may hold of comparisons, and of operations: etcd's `--max-txn-ops` by default. */
 const MAX_WRITES = 128;
 /** Of keys and values in one transaction: a third of what etcd takes by default. */
 const MAX_BYTES = 512 * 1024;
-/** So many transactions of one lease are under way; what comes meanwhile goes together with the next. */
+/** So many transactions are under way; what comes meanwhile goes together with the next. */
 const MAX_UNDER_WAY = 4;
 
 /** Puts `value` if the key's modification revision is `guard` (0: absent). */
@@ -54,25 +55,33 @@ interface Waiting {
   readonly cancellation: Cancellation;
 }
 
+export interface WritesOptions {
+  /** Ends those that are under way together. */
+  readonly over?: Cancellation;
+  /** Where the puts are noted whose outcome is not known. */
+  readonly doubts?: Doubts;
+}
+
 /**
  * Writes keys under guards, each as if by a transaction of its own; those that come together share one.
  *
  * A transaction is done as a whole or not at all, so where one guard of many does not hold, nothing is
  * written and all keys are read: those whose guards do not hold have their answer, and the others go again
- * without them. One that etcd refuses for what it is (too large, not permitted) is found by halving.
+ * without them. One that etcd refuses for what it is (too large, not permitted, under a lease that is gone) is
+ * found by halving.
  */
 export class Writes {
   readonly #transport: EtcdTransport;
-  readonly #over: Cancellation;
+  readonly #over: Cancellation | undefined;
+  readonly #doubts: Doubts | undefined;
   #waiting: Waiting[] = [];
   #underWay = 0;
   #isGathering = false;
-  readonly #doubts = new Doubts();
 
-  /** @param over ends those that are under way together. */
-  constructor(transport: EtcdTransport, over: Cancellation) {
+  constructor(transport: EtcdTransport, { over, doubts }: WritesOptions = {}) {
     this.#transport = transport;
     this.#over = over;
+    this.#doubts = doubts;
   }
 
   /**
@@ -90,14 +99,6 @@ export class Writes {
       });
     }
     return waitFor(answer.promise, { signal: cancellation });
-  }
-
-  /**
-   * The guards of the puts under `lease` that were sent before, and may yet be done: a copy. They are, if they
-   * arrive while the key has that modification revision; 0: while it is absent.
-   */
-  inDoubt(key: Uint8Array, lease: LeaseId): ReadonlySet<number> {
-    return this.#doubts.of(key, lease);
   }
 
   #flush(): void {
@@ -120,8 +121,6 @@ export class Writes {
       bytes += sizeOf(each.write);
       const [first] = batch;
       if (first && (batch.length === MAX_WRITES || bytes > MAX_BYTES)) break;
-      // A lease that is gone fails all that are written under it, and would be the end of the other too.
-      if (first && first.write.lease !== each.write.lease) break;
       next += 1;
       if (!each.cancellation.aborted) batch.push(each);
     }
@@ -138,7 +137,7 @@ export class Writes {
     try {
       const { succeeded, header, ranges } = await this.#transport.txn(
         request(batch.map(({ write }) => write)),
-        { signal: (isAlone ? first.cancellation : this.#over).signal },
+        { signal: (isAlone ? first.cancellation : this.#over)?.signal },
       );
       settle();
       const again: Waiting[] = [];
@@ -151,7 +150,7 @@ export class Writes {
       await this.#send(again.filter(({ cancellation }) => !cancellation.aborted));
     } catch (error) {
       if (isNotApplied(error)) settle();
-      if (isAlone || !isOfOne(error)) {
+      if (isAlone || !isOfSome(error, batch)) {
         for (const { answer } of batch) answer.reject(error);
         return;
       }
@@ -163,25 +162,26 @@ export class Writes {
 
   /** Their outcome is in doubt from now on. @returns to be called when it is known. */
   #doubt(batch: readonly Waiting[]): () => void {
-    const settle = batch.flatMap(({ write }) => (write.type === "put" ? [this.#doubts.add(write)] : []));
+    const doubts = this.#doubts;
+    if (!doubts) return () => {};
+    const settle = batch.flatMap(({ write }) => (write.type === "put" ? [doubts.add(write)] : []));
     return () => {
       for (const each of settle) each();
     };
   }
 }
 
+const ofClients = new WeakMap<EtcdClient, Writes>();
+
 /**
- * Writes for a registration that is alone on its lease: each in a transaction of its own, at once.
+ * What the registrations of a client write with that have a lease each.
  *
- * What is in doubt need not be known: nobody departs from under that lease, it is revoked.
+ * What is in doubt need not be known: nobody departs from under such a lease, it is revoked.
  */
-export function loneWrites(transport: EtcdTransport): Pick<Writes, "write"> {
-  return {
-    async write(write, { signal }) {
-      const { succeeded, header, ranges } = await transport.txn(request([write]), { signal });
-      return { isWritten: succeeded, current: ranges[0]?.kvs[0], storeRevision: header.revision };
-    },
-  };
+export function loneWrites(client: EtcdClient): Writes {
+  const writes = ofClients.get(client) ?? new Writes(client.transport);
+  ofClients.set(client, writes);
+  return writes;
 }
 
 function request(writes: readonly GuardedWrite[]): TxnRequest {
@@ -210,11 +210,20 @@ function contradiction(): SdError {
   return new SdError("SD_INVARIANT", "etcd refused a transaction, and shows that all its guards hold");
 }
 
-/** Whether one of several may be why all were refused. */
-function isOfOne(error: unknown): boolean {
-  const kind = failureOf(error);
-  if (kind === undefined) return SdError.is(error, "SD_INVALID_ARGUMENT");
-  return kind === "permission" || kind === "invalid" || kind === "too-large";
+/** Whether some of several may be why all were refused. */
+function isOfSome(error: unknown, batch: readonly Waiting[]): boolean {
+  switch (failureOf(error)) {
+    case undefined:
+      return SdError.is(error, "SD_INVALID_ARGUMENT");
+    case "lease-not-found":
+      return batch.some(({ write }) => write.lease !== batch[0]?.write.lease);
+    case "permission":
+    case "invalid":
+    case "too-large":
+      return true;
+    default:
+      return false;
+  }
 }
 
 function sizeOf(write: GuardedWrite): number {
