@@ -141,11 +141,11 @@ export class Writes {
       );
       settle();
       const again: Waiting[] = [];
-      for (const [index, each] of batch.entries()) {
+      batch.forEach((each, index) => {
         const current = ranges[index]?.kvs[0];
         if (!succeeded && !isAlone && holds(each.write, current)) again.push(each);
         else each.answer.resolve({ isWritten: succeeded, current, storeRevision: header.revision });
-      }
+      });
       if (again.length === batch.length) throw contradiction();
       await this.#send(again.filter(({ cancellation }) => !cancellation.aborted));
     } catch (error) {

@@ -7,7 +7,9 @@
 export class Cancellation {
   #aborted = false;
   #reason: unknown;
-  #listeners: Set<() => void> | undefined;
+  /** Most have one listener at a time: a set is 200 bytes, and made anew for each. */
+  #listener: (() => void) | undefined;
+  #others: Set<() => void> | undefined;
   #controller: AbortController | undefined;
 
   get aborted(): boolean {
@@ -33,18 +35,26 @@ export class Cancellation {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#reason = reason;
-    for (const listener of this.#listeners ?? []) listener();
-    this.#listeners = undefined;
+    const [listener, others] = [this.#listener, this.#others];
+    this.#listener = undefined;
+    this.#others = undefined;
+    listener?.();
+    for (const each of others ?? []) each();
     this.#controller?.abort(reason);
   }
 
   /** Calls `listener`, once, when it aborts; it has not yet. @returns takes it back. */
   onAbort(listener: () => void): () => void {
-    this.#listeners ??= new Set();
-    this.#listeners.add(listener);
+    if (!this.#listener && !this.#others) {
+      this.#listener = listener;
+      return () => {
+        if (this.#listener === listener) this.#listener = undefined;
+      };
+    }
+    this.#others ??= new Set();
+    this.#others.add(listener);
     return () => {
-      // An empty set is 200 bytes, of each of thousands.
-      if (this.#listeners?.delete(listener) && this.#listeners.size === 0) this.#listeners = undefined;
+      if (this.#others?.delete(listener) && this.#others.size === 0) this.#others = undefined;
     };
   }
 }
