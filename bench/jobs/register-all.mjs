@@ -4,7 +4,6 @@ import { timed } from "../measure.mjs";
 import { inParallel } from "../raw-etcd.mjs";
 
 const COUNT = 10_000;
-const PARALLEL = 256;
 const TTL_SECONDS = 15;
 
 /** Of a service of their own for each contender and run: those of the last are still there. */
@@ -18,6 +17,22 @@ function instances() {
     zone: "a",
     metadata: { rack: "r12" },
   }));
+}
+
+/** @param {import("../job.mjs").Context} context @param {number} parallel */
+async function singly({ endpoint }, parallel) {
+  const { createClient } = await import("@sd/core");
+  const { register } = await import("@sd/register");
+  const client = createClient({ endpoints: [endpoint] });
+  const all = instances();
+  return timed(() =>
+    inParallel(COUNT, parallel, (index) =>
+      register(client, {
+        .../** @type {ReturnType<typeof instances>[number]} */ (all[index]),
+        ttlSeconds: TTL_SECONDS,
+      }),
+    ),
+  );
 }
 
 /** @type {import("../job.mjs").Job} */
@@ -39,19 +54,8 @@ export const job = {
       const all = instances();
       return timed(() => registerAll(client, { instances: all, ttlSeconds: TTL_SECONDS }));
     },
-    async "one by one"({ endpoint }) {
-      const { createClient } = await import("@sd/core");
-      const { register } = await import("@sd/register");
-      const client = createClient({ endpoints: [endpoint] });
-      const all = instances();
-      return timed(() =>
-        inParallel(COUNT, PARALLEL, (index) =>
-          register(client, {
-            .../** @type {ReturnType<typeof instances>[number]} */ (all[index]),
-            ttlSeconds: TTL_SECONDS,
-          }),
-        ),
-      );
-    },
+    /** Each when the one before is registered. */
+    "one by one": (context) => singly(context, 1),
+    "256 at a time": (context) => singly(context, 256),
   },
 };
