@@ -35,11 +35,10 @@ export class Cancellation {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#reason = reason;
-    const [listener, others] = [this.#listener, this.#others];
+    this.#listener?.();
+    for (const each of this.#others ?? []) each();
     this.#listener = undefined;
     this.#others = undefined;
-    listener?.();
-    for (const each of others ?? []) each();
     this.#controller?.abort(reason);
   }
 
