@@ -115,6 +115,19 @@ describe("Writes", () => {
     expect(bench.textOf("/k/0")).toBeUndefined();
   });
 
+  it("does not send again, by halves, what was aborted while all were under way (R9)", async () => {
+    const abort = new Cancellation();
+    refusal = ({ success }) => {
+      if (success.length < 4) return undefined;
+      abort.abort("no more");
+      return etcdError(3, "etcdserver: too many operations in txn request");
+    };
+    const gone = writes.write(put(0), abort).catch((error: unknown) => error);
+    await Promise.all([1, 2, 3].map((index) => writes.write(put(index), over)));
+    expect(await gone).toBe("no more");
+    expect(bench.textOf("/k/0")).toBeUndefined();
+  });
+
   it("deletes what is under the lease, and nothing else (R3)", async () => {
     await putAll(2);
     bench.memory.put("/k/1", "other");

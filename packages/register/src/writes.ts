@@ -128,8 +128,9 @@ export class Writes {
     return batch;
   }
 
-  /** Never rejects. */
-  async #send(batch: readonly Waiting[]): Promise<void> {
+  /** Sends those that still want it. Never rejects. */
+  async #send(waiting: readonly Waiting[]): Promise<void> {
+    const batch = waiting.filter(({ cancellation }) => !cancellation.aborted);
     const [first] = batch;
     if (!first) return;
     const isAlone = batch.length === 1;
@@ -147,7 +148,7 @@ export class Writes {
         else each.answer.resolve({ isWritten: succeeded, current, storeRevision: header.revision });
       });
       if (again.length === batch.length) throw contradiction();
-      await this.#send(again.filter(({ cancellation }) => !cancellation.aborted));
+      await this.#send(again);
     } catch (error) {
       if (isNotApplied(error)) settle();
       if (isAlone || !isOfSome(error, batch)) {
