@@ -14,7 +14,7 @@ export interface LinkedController extends Disposable {
  * Dispose it when the call is over. `AbortSignal.any()` has no such way back: on a signal that outlives
  * the call it leaks on Node 20 (https://github.com/nodejs/node/issues/54614).
  */
-export function linkSignals(...sources: (AbortSignal | undefined)[]): LinkedController {
+export function linkSignals(...sources: (AbortSignal | Cancellation | undefined)[]): LinkedController {
   const controller = new AbortController();
   const undo: (() => void)[] = [];
   const unlink = (): void => {

@@ -59,7 +59,7 @@ export async function compareAll(
       if (!view.isHeld(kv)) return kv.modRevision <= view.revision ? "another-past" : "lost-change";
     }
     keys += page.kvs.length;
-    const following = keyAfter(page, page.kvs.at(-1), key);
+    const following = keyAfter(page, key);
     if (!following) return keys === view.size ? undefined : "lost-change";
     revision ??= page.header.revision;
     key = following;

@@ -5,6 +5,7 @@ import { failure } from "../../test/scripted-transport.js";
 import { unsent } from "../etcd/failure.js";
 import type { EtcdTransport } from "../etcd/transport.js";
 import type { TxnRequest } from "../etcd/types.js";
+import { Cancellation } from "../kit/cancellation.js";
 import { FirstPages } from "./first-pages.js";
 import { prefixRange } from "./key-range.js";
 
@@ -122,14 +123,14 @@ describe("FirstPages", () => {
     expect(await ask(pages, 3)).toEqual([refusal, refusal, refusal]);
   });
 
-  it("lets go of one whose signal aborts, and reads the others", async () => {
+  it("lets go of one that is cancelled, and reads the others", async () => {
     etcd.put("/1/a", "x");
     etcd.freeze();
-    const controller = new AbortController();
+    const cancellation = new Cancellation();
     const pages = new FirstPages(etcd.transport());
-    const left = settled(pages.range(prefixRange(bytes("/0/")), { signal: controller.signal }));
+    const left = settled(pages.range(prefixRange(bytes("/0/")), cancellation));
     const others = ask(pages, 2);
-    controller.abort("stop");
+    cancellation.abort("stop");
     await clock.settle();
     expect(left).toMatchObject({ status: "rejected", reason: "stop" });
     etcd.thaw();

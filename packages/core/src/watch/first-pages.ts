@@ -1,6 +1,7 @@
 import { failureOf, wasSent } from "../etcd/failure.js";
-import type { CallOptions, EtcdTransport } from "../etcd/transport.js";
+import type { EtcdTransport } from "../etcd/transport.js";
 import type { RangeRequest, RangeResponse } from "../etcd/types.js";
+import type { Cancellation } from "../kit/cancellation.js";
 import { type Deferred, deferred } from "../kit/deferred.js";
 import { SdError } from "../kit/errors.js";
 import { waitFor } from "../kit/signals.js";
@@ -15,7 +16,7 @@ const KEYS_EACH = 64;
 /** One who waits for the first page of a range. */
 interface Waiting {
   readonly request: RangeRequest;
-  readonly options: CallOptions;
+  readonly cancellation: Cancellation | undefined;
   readonly page: Deferred<RangeResponse>;
 }
 
@@ -35,11 +36,15 @@ export class FirstPages {
     this.#transport = transport;
   }
 
-  /** As the transport's `range()`, perhaps with fewer keys than the limit. For ranges at the newest revision. */
-  async range(request: RangeRequest, options: CallOptions = {}): Promise<RangeResponse> {
+  /**
+   * As the transport's `range()`, perhaps with fewer keys than the limit. For ranges at the newest revision.
+   *
+   * @throws `cancellation.reason` when it is aborted.
+   */
+  async range(request: RangeRequest, cancellation?: Cancellation): Promise<RangeResponse> {
     const waiting = this.#waiting;
     const page = deferred<RangeResponse>();
-    if (waiting.push({ request, options, page }) === 1) {
+    if (waiting.push({ request, cancellation, page }) === 1) {
       queueMicrotask(() => {
         this.#waiting = [];
         if (waiting.length > 1) void this.#read([...waiting]);
@@ -47,14 +52,14 @@ export class FirstPages {
     }
     // For the others of this turn.
     await undefined;
-    if (waiting.length === 1) return this.#transport.range(request, options);
-    return waitFor(page.promise, { signal: options.signal });
+    if (waiting.length === 1) return this.#transport.range(request, { signal: cancellation?.signal });
+    return waitFor(page.promise, { signal: cancellation });
   }
 
   async #read(waiting: Waiting[]): Promise<void> {
     let most = FIRST_RANGES;
     while (most > 0 && waiting.length > 0) {
-      const together = waiting.splice(0, most).filter(({ options }) => !options.signal?.aborted);
+      const together = waiting.splice(0, most).filter(({ cancellation }) => !cancellation?.aborted);
       try {
         if (together.length > 0) await this.#readTogether(together);
         most = MOST_RANGES;
@@ -68,8 +73,8 @@ export class FirstPages {
         most = isLost ? most : 0;
       }
     }
-    for (const { request, options, page } of waiting) {
-      this.#transport.range(request, options).then(page.resolve, page.reject);
+    for (const { request, cancellation, page } of waiting) {
+      this.#transport.range(request, { signal: cancellation?.signal }).then(page.resolve, page.reject);
     }
   }
 

@@ -1,13 +1,13 @@
-import { getEventListeners } from "node:events";
 import { ManualClock, MemoryEtcd } from "@sd/testing";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { bytes, settled, text } from "../../test/observe.js";
 import { failure } from "../../test/scripted-transport.js";
 import { unsent } from "../etcd/failure.js";
 import type { EtcdTransport } from "../etcd/transport.js";
 import type { Header, KeyValue, RangeRequest, RangeResponse } from "../etcd/types.js";
+import { Cancellation } from "../kit/cancellation.js";
 import { prefixRange } from "./key-range.js";
-import { listRange } from "./list.js";
+import { listRange, type Slice } from "./list.js";
 import { PageSize } from "./page-size.js";
 
 const range = prefixRange(bytes("/web/"));
@@ -41,14 +41,16 @@ function paged(before: (request: RangeRequest, page: number) => unknown): EtcdTr
 let pages: PageSize;
 async function list(
   transport: EtcdTransport,
-  signal?: AbortSignal,
+  cancellation = new Cancellation(),
 ): Promise<{ kvs: KeyValue[]; header: Header | undefined }> {
   const kvs: KeyValue[] = [];
   let header: Header | undefined;
-  for await (const slice of listRange(transport, range, { clock, pages, ...(signal && { signal }) })) {
+  const take = (slice: Slice): boolean => {
     kvs.push(...slice.kvs);
     header = slice.header;
-  }
+    return true;
+  };
+  expect(await listRange(transport, range, { clock, pages, take, cancellation })).toBe(true);
   return { kvs, header };
 }
 
@@ -139,14 +141,16 @@ describe("listRange", () => {
     expect(etcd.callsOf("range").map(({ request }) => request.limit)).toEqual([1_000, 10_000]);
   });
 
-  it("yields slices in order, between which the event loop goes round", async () => {
+  it("hands over slices in order, between which the event loop goes round", async () => {
     fill(3_100);
     const log: string[] = [];
-    for await (const { kvs, header } of listRange(etcd.transport(), range, { clock, pages })) {
+    const take = ({ kvs, header }: Slice): boolean => {
       expect(header.revision).toBe(etcd.revision);
       log.push(`${text(kvs[0]?.key ?? bytes(""))} ${kvs.length}`);
       setImmediate(() => log.push("round"));
-    }
+      return true;
+    };
+    await listRange(etcd.transport(), range, { clock, pages, take });
     expect(log.filter((line) => line !== "round")).toEqual([
       "/web/00000 500",
       "/web/00500 500",
@@ -159,7 +163,7 @@ describe("listRange", () => {
     expect(log.filter((_line, index) => index % 2 === 1)).toEqual(Array(6).fill("round"));
   });
 
-  it("lets go of the page that is on its way when who reads stops", async () => {
+  it("lets go of the page that is on its way when who takes the slices ends it", async () => {
     fill(3_100);
     const signals: (AbortSignal | undefined)[] = [];
     const transport = etcd.transport();
@@ -170,12 +174,20 @@ describe("listRange", () => {
         return signals.length === 1 ? read(...args) : new Promise(() => {});
       },
     });
-    const controller = new AbortController();
-    for await (const _slice of listRange(transport, range, { clock, pages, signal: controller.signal }))
-      break;
+    const cancellation = new Cancellation();
+    const listeners = new Set<() => void>();
+    vi.spyOn(cancellation, "onAbort").mockImplementation((listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    });
+    let slices = 0;
+    const take = (): boolean => ++slices < 1;
+    expect(await listRange(transport, range, { clock, pages, take, cancellation })).toBe(false);
+    expect(slices).toBe(1);
     // The first has come.
     expect(signals.map((signal) => signal?.aborted)).toEqual([false, true]);
-    expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+    expect(cancellation.onAbort).toHaveBeenCalledTimes(1);
+    expect(listeners.size).toBe(0);
   });
 
   it("ends by what is thrown at a page, and asks for no other", async () => {
@@ -183,8 +195,9 @@ describe("listRange", () => {
     const onPage = ({ count }: RangeResponse): void => {
       throw new Error(`${count}`);
     };
-    const slices = listRange(etcd.transport(), range, { clock, pages, onPage });
-    await expect(slices.next()).rejects.toThrow("3100");
+    const take = vi.fn(() => true);
+    await expect(listRange(etcd.transport(), range, { clock, pages, onPage, take })).rejects.toThrow("3100");
+    expect(take).not.toHaveBeenCalled();
     expect(etcd.callsOf("range")).toHaveLength(1);
   });
 
@@ -244,12 +257,12 @@ describe("listRange", () => {
     await expect(list(transport)).rejects.toEqual(expect.objectContaining({ code: "SD_COMPACTED" }));
   });
 
-  it("rejects with the signal's reason", async () => {
-    const controller = new AbortController();
+  it("rejects with the reason of the cancellation", async () => {
+    const cancellation = new Cancellation();
     etcd.freeze();
-    const listing = settled(list(etcd.transport(), controller.signal));
+    const listing = settled(list(etcd.transport(), cancellation));
     await clock.settle();
-    controller.abort("stop");
+    cancellation.abort("stop");
     await clock.settle();
     expect(listing).toMatchObject({ status: "rejected", reason: "stop" });
   });

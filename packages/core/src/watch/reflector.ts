@@ -1,6 +1,7 @@
 import { retryDelayMs } from "../etcd/retry.js";
 import type { EtcdTransport } from "../etcd/transport.js";
 import { Backoff } from "../kit/backoff.js";
+import { Cancellation } from "../kit/cancellation.js";
 import { publish } from "../kit/channels.js";
 import type { Clock } from "../kit/clock.js";
 import { invalidArgument, SdError } from "../kit/errors.js";
@@ -77,9 +78,8 @@ export class Reflector implements AsyncDisposable {
   readonly #range: KeyRange;
   readonly #store: Store;
   readonly #machine: ReflectorMachine;
-  /** Ends what is asked; its signal is made for the first list or pause. */
-  readonly #abort = new AbortController();
-  #isClosed = false;
+  /** Ends what is asked. */
+  readonly #abort = new Cancellation();
   readonly #pages = new PageSize();
   readonly #run: Promise<void>;
   readonly #limits: Limits;
@@ -152,8 +152,7 @@ export class Reflector implements AsyncDisposable {
   }
 
   #end(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+    if (this.#abort.aborted) return;
     this.#abort.abort(new SdError("SD_CLOSED", "the reflector is closed"));
     this.#following?.end();
     this.#machine.close();
@@ -163,23 +162,21 @@ export class Reflector implements AsyncDisposable {
     const { clock, random } = this.#ports;
     let backoff = Backoff.start();
     let mustList = this.#held.history === undefined;
-    while (!this.#isClosed) {
+    while (!this.#abort.aborted) {
       const triedAt = clock.now();
       this.#following = undefined;
       let isListed = false;
       let failure: unknown;
       try {
-        if (mustList) {
-          const intake = await this.#list();
-          if (this.#isClosed) return;
-          this.#replace(intake);
-        }
+        // What it made is not to be kept by this function, which waits for as long as the watch lasts.
+        if (mustList) await this.#list();
+        if (this.#abort.aborted) return;
         mustList = true;
         isListed = true;
         this.#following = this.#follow();
         await this.#following.over;
       } catch (error) {
-        if (this.#isClosed) return;
+        if (this.#abort.aborted) return;
         // The client is closed: there is nothing to wait for.
         if (SdError.is(error, "SD_CLOSED")) return this.#end();
         publish("sd:reflector:failed", () => ({ prefix: printableRange(this.#range), error }));
@@ -190,13 +187,13 @@ export class Reflector implements AsyncDisposable {
       if (clock.now() - liveSince > HEALTHY_MS) backoff = Backoff.start();
       const triedMs = isListed ? 0 : clock.now() - triedAt;
       const pauseMs = retryDelayMs(failure, backoff, random, { triedMs });
-      if (this.#isClosed) return;
+      if (this.#abort.aborted) return;
       await sleep(clock, pauseMs, this.#abort.signal).catch(() => {});
       backoff = backoff.next();
     }
   }
 
-  async #list(): Promise<Intake> {
+  async #list(): Promise<void> {
     const { clock } = this.#ports;
     const startedAt = clock.now();
     // A comparison may have seen in the past what a list of the present cannot show.
@@ -215,26 +212,22 @@ export class Reflector implements AsyncDisposable {
       keys: intake.keys,
       durationMs: clock.now() - startedAt,
     }));
-    return intake;
+    if (!this.#abort.aborted) this.#replace(intake);
   }
 
   async #read(broken: HistoryBreak | undefined, elsewhere: boolean): Promise<Intake> {
-    const { transport, lists = transport, clock } = this.#ports;
+    const { transport, lists, clock } = this.#ports;
     const { history } = this.#held;
     const intake = new Intake({ store: this.#store, history, limits: this.#limits, broken });
-    const slices = listRange(transport, this.#range, {
+    const isTaken = await listRange(transport, this.#range, {
       clock,
       pages: this.#pages,
       first: lists,
       elsewhere,
-      signal: this.#abort.signal,
+      cancellation: this.#abort,
       onPage: (page) => intake.check(page),
+      take: (slice) => this.#held.history === history && intake.take(slice),
     });
-    let isTaken = true;
-    for await (const slice of slices) {
-      isTaken = this.#held.history === history && intake.take(slice);
-      if (!isTaken) break;
-    }
     return isTaken ? intake : this.#read(intake.broken, elsewhere);
   }
 
@@ -245,18 +238,29 @@ export class Reflector implements AsyncDisposable {
     this.#held.finding = undefined;
     this.#held.history = history;
     this.#held.bytes = bytes;
-    const prefix = printableRange(this.#range);
-    if (broken) publish("sd:epoch:begun", () => ({ prefix, revision, epoch, reason: broken }));
+    if (broken) {
+      publish("sd:epoch:begun", () => ({
+        prefix: printableRange(this.#range),
+        revision,
+        epoch,
+        reason: broken,
+      }));
+    }
     intake.replace();
     if (!finding) return;
     this.#repairs += 1;
-    publish("sd:reflector:repaired", () => ({ prefix, revision, finding, repairs: this.#repairs }));
+    publish("sd:reflector:repaired", () => ({
+      prefix: printableRange(this.#range),
+      revision,
+      finding,
+      repairs: this.#repairs,
+    }));
   }
 
   /** Watches from where the store stands. */
   #follow(): Following {
     const { transport, watches, clock, random } = this.#ports;
-    const following = new Following({
+    return new Following({
       transport,
       watches,
       clock,
@@ -269,8 +273,5 @@ export class Reflector implements AsyncDisposable {
       machine: this.#machine,
       abort: this.#abort,
     });
-    // Closed by one who heard of the list.
-    if (this.#isClosed) following.end();
-    return following;
   }
 }
