@@ -34,10 +34,19 @@ export interface InstanceStoreOptions {
 /** All keys of a prefix: those that can be read, those that cannot, and which of these are not told yet. */
 class Content<T extends Written> {
   readonly held = new Map<string, T>();
-  /** Of those that are held, which etcd does not hold: they are of the epoch before, or went with too many. */
-  readonly retained = new Set<string>();
-  readonly rejected = new Map<string, Rejection>();
   unreported: Rejection[] = [];
+  // Made for the first: of a thousand discoveries few have any, and a map is 200 bytes.
+  #retained: Set<string> | undefined;
+  #rejected: Map<string, Rejection> | undefined;
+
+  /** Of those that are held, which etcd does not hold: they are of the epoch before, or went with too many. */
+  get retained(): ReadonlySet<string> {
+    return this.#retained ?? nobody;
+  }
+
+  get rejected(): ReadonlyMap<string, Rejection> {
+    return this.#rejected ?? nothing;
+  }
 
   has(id: string): boolean {
     return this.held.has(id) || this.rejected.has(id);
@@ -52,7 +61,30 @@ class Content<T extends Written> {
   revisionOf(id: string): number | undefined {
     return this.get(id)?.modRevision;
   }
+
+  retain(id: string): void {
+    this.#retained ??= new Set();
+    this.#retained.add(id);
+  }
+
+  reject(id: string, rejection: Rejection): void {
+    this.#rejected ??= new Map();
+    this.#rejected.set(id, rejection);
+  }
+
+  /** Of what was retained. */
+  release(id: string): void {
+    this.#retained?.delete(id);
+  }
+
+  /** Of what was rejected. */
+  forgive(id: string): void {
+    this.#rejected?.delete(id);
+  }
 }
+
+const nobody: ReadonlySet<string> = new Set();
+const nothing: ReadonlyMap<string, Rejection> = new Map();
 
 /**
  * The entries of a prefix, kept by a reflector.
@@ -164,7 +196,7 @@ export class InstanceStore<T extends Written> implements Store {
       const isNews = type === "put" ? known === undefined || known < kv.modRevision : known !== undefined;
       if (!isNews) isConsistent = false;
       else if (type === "put") this.#put(id, kv, changes);
-      else if (isHeldBack && this.#content.held.has(id)) this.#content.retained.add(id);
+      else if (isHeldBack && this.#content.held.has(id)) this.#content.retain(id);
       else this.#delete(id, kv.modRevision, changes);
     }
     this.#tell(changes, position);
@@ -204,43 +236,43 @@ export class InstanceStore<T extends Written> implements Store {
   }
 
   #put(id: string, kv: KeyValue, changes: Change<T>[]): void {
-    const { held, rejected, retained } = this.#content;
+    const { held } = this.#content;
     const entry = this.#readInto(this.#content, id, kv);
     if (entry === undefined) {
       this.#forget(id, kv.modRevision, changes);
       return;
     }
     const previous = held.get(id);
-    if (rejected.size > 0) rejected.delete(id);
-    if (retained.size > 0) retained.delete(id);
+    this.#content.forgive(id);
+    this.#content.release(id);
     held.set(id, entry);
     changes.push(putChange(entry, previous));
   }
 
   #delete(id: string, revision: number, changes: Change<T>[]): void {
-    this.#content.rejected.delete(id);
+    this.#content.forgive(id);
     this.#forget(id, revision, changes);
   }
 
   #forget(id: string, revision: number, changes: Change<T>[]): void {
-    const { held, retained } = this.#content;
+    const { held } = this.#content;
     const instance = held.get(id);
     if (instance === undefined) return;
     held.delete(id);
-    retained.delete(id);
+    this.#content.release(id);
     changes.push({ type: "removed", instance, revision });
   }
 
   /** The entry, or `undefined` if it cannot be read, which is noted. */
-  #readInto({ rejected, unreported }: Content<T>, id: string, kv: KeyValue): T | undefined {
+  #readInto(content: Content<T>, id: string, kv: KeyValue): T | undefined {
     try {
       // Nearly every key is ASCII, and then its id is its text: one string less to keep for each entry.
       return this.#read(kv, ascii.test(id) ? id : decodeUtf8(kv.key));
     } catch (error) {
       const { modRevision, lease: leaseId } = kv;
       const rejection = { key: printableKey(kv.key), modRevision, leaseId, error };
-      rejected.set(id, rejection);
-      unreported.push(rejection);
+      content.reject(id, rejection);
+      content.unreported.push(rejection);
       return undefined;
     }
   }
@@ -252,7 +284,7 @@ const ascii = /^[ -~]*$/;
 function carryOver<T extends Written>(id: string, { held, rejected }: Content<T>, next: Content<T>): void {
   const entry = held.get(id);
   if (entry !== undefined) next.held.set(id, entry);
-  else next.rejected.set(id, rejected.get(id) as Rejection);
+  else next.reject(id, rejected.get(id) as Rejection);
 }
 
 /** Keeps in `next` what has been retained and is still missing, and in a new epoch `all` that is missing. */
@@ -260,7 +292,7 @@ function retain<T extends Written>({ held, retained }: Content<T>, next: Content
   for (const id of all ? held.keys() : retained) {
     if (next.has(id)) continue;
     next.held.set(id, held.get(id) as T);
-    next.retained.add(id);
+    next.retain(id);
   }
 }
 
