@@ -1,8 +1,8 @@
 import {
+  type Deferred,
   defaultLimits,
   deferred,
   type EtcdClient,
-  type Limits,
   Listeners,
   once,
   type Position,
@@ -75,7 +75,8 @@ export class Discovery<T extends Written> implements AsyncDisposable {
   readonly #makePicker: MakePicker<T>;
   readonly #listeners = new Listeners<Parameters<ChangeListener<T>>>();
   readonly #ready = deferred<void>();
-  readonly #usable = deferred<void>();
+  /** Without a cache file the same. */
+  readonly #usable: Deferred<void>;
   readonly #cache: Cache | undefined;
   #position: Position = { revision: 0, epoch: 1 };
   #changedAt: number;
@@ -94,8 +95,12 @@ export class Discovery<T extends Written> implements AsyncDisposable {
   constructor(client: EtcdClient, subject: Subject<T>, options: DiscoveryOptions = {}) {
     const { prefix, read, isPickable, makePicker } = subject;
     const { graceMs, checkEveryMs, maxKeys, maxBytes, massLoss } = options;
+    // Written out, as all that each of 1,000 discoveries makes: see `Following`.
     this.#retention = new Retention({
-      ...{ prefix, clock: client.clock, graceMs, massLoss },
+      prefix,
+      clock: client.clock,
+      graceMs,
+      massLoss,
       isHeard: () => this.state.status === "live",
       release: () => this.#store.release(this.#position),
     });
@@ -105,25 +110,24 @@ export class Discovery<T extends Written> implements AsyncDisposable {
     this.#isPickable = isPickable;
     this.#makePicker = makePicker;
     this.#changedAt = client.clock.now();
-    for (const { promise } of [this.#ready, this.#usable]) promise.catch(() => {});
+    this.#ready.promise.catch(() => {});
+    this.#usable = cache ? deferred() : this.#ready;
+    if (cache) this.#usable.promise.catch(() => {});
     this.#store = new InstanceStore(read, (changes, position) => this.#change(changes, position), {
       retains: this.#retention.spansEpochs,
       holds: this.#retention.holds,
       isHeard: () => this.#listeners.size > 0 || this.#picker !== undefined,
     });
-    const limits = {
-      maxKeys: maxKeys ?? defaultLimits.maxKeys,
-      maxBytes: maxBytes ?? defaultLimits.maxBytes,
-    };
     const range = prefixRange(Buffer.from(prefix));
     this.#attachment = client.attach(this);
     try {
-      this.#cache = cache && this.#cacheIn(cache, limits);
+      this.#cache = cache && this.#cacheIn(cache, options);
       this.#reflector = new Reflector(client, {
         range,
         store: this.#cache?.store ?? this.#store,
         checkEveryMs,
-        ...limits,
+        maxKeys,
+        maxBytes,
       });
     } catch (error) {
       void this.#cache?.close();
@@ -269,7 +273,8 @@ export class Discovery<T extends Written> implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const error = new SdError("SD_CLOSED", `the discovery of ${this.prefix} is closed`);
-    for (const each of [this.#ready, this.#usable]) each.reject(error);
+    this.#ready.reject(error);
+    this.#usable.reject(error);
     this.#retention[Symbol.dispose]();
     await this.#reflector.close();
     await this.#cache?.close();
@@ -291,7 +296,11 @@ export class Discovery<T extends Written> implements AsyncDisposable {
     this.#listeners.emit(changes, position);
   }
 
-  #cacheIn({ storage, path, maxAgeMs }: CacheChoice, limits: Limits): Cache {
+  #cacheIn({ storage, path, maxAgeMs }: CacheChoice, { maxKeys, maxBytes }: DiscoveryOptions): Cache {
+    const limits = {
+      maxKeys: maxKeys ?? defaultLimits.maxKeys,
+      maxBytes: maxBytes ?? defaultLimits.maxBytes,
+    };
     return new Cache(this.#store, {
       ...{ storage, path, maxAgeMs, limits, prefix: this.prefix, clock: this.#client.clock },
       isSettled: () => !this.#store.isRetaining,

@@ -14,10 +14,13 @@ export const defaultLimits: Limits = { maxKeys: 250_000, maxBytes: 256 * 1024 * 
 
 /** @throws SdError `SD_INVALID_ARGUMENT` for what cannot be a limit. */
 export function checkLimits({ maxKeys, maxBytes }: Limits): void {
-  for (const [name, value] of Object.entries({ maxKeys, maxBytes })) {
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw invalidArgument(name, "an integer of at least 1", value);
-  }
+  checkLimit("maxKeys", maxKeys);
+  checkLimit("maxBytes", maxBytes);
+}
+
+function checkLimit(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw invalidArgument(name, "an integer of at least 1", value);
 }
 
 /** @throws SdError `SD_LIMIT_EXCEEDED` if there is more than the limits allow. */

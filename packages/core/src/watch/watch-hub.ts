@@ -178,7 +178,9 @@ export class WatchHub implements WatchCarrier {
     this.#uncreated.set(watch.id, this.#clock.now());
     const { id: watchId, range, nextRevision: startRevision } = watch;
     this.#loop.send({ type: "create", watchId, ...range, startRevision });
-    this.#askedAt ??= this.#clock.now();
+    // What is asked already is due before this is: the timer waits for that.
+    if (this.#askedAt !== undefined) return;
+    this.#askedAt = this.#clock.now();
     this.#watchOverLife();
   }
 
