@@ -5,7 +5,9 @@ import { type Clock, holdProcess, systemClock } from "./kit/clock.js";
 import { once } from "./kit/deferred.js";
 import { requireMethods, requireOptions, SdError } from "./kit/errors.js";
 import { type Random, systemRandom } from "./kit/random.js";
+import type { Schedule } from "./kit/schedule.js";
 import { Leases } from "./lease/leases.js";
+import { type Audit, auditSchedule } from "./watch/audit.js";
 import { FirstPages } from "./watch/first-pages.js";
 import { WatchHub } from "./watch/watch-hub.js";
 
@@ -41,6 +43,8 @@ export class EtcdClient implements AsyncDisposable {
   readonly watches: WatchHub;
   /** Where lists begin, those of one turn of the event loop together. */
   readonly lists: FirstPages;
+  /** When the stores of this client are to be compared with etcd. */
+  readonly audits: Schedule<Audit>;
   readonly clock: Clock;
   readonly random: Random;
   /** Shared by all that tries again on this client. */
@@ -59,6 +63,7 @@ export class EtcdClient implements AsyncDisposable {
     this.leases = new Leases(transport, clock, random, this.retries);
     this.watches = new WatchHub(transport, clock, random);
     this.lists = new FirstPages(transport);
+    this.audits = auditSchedule(clock);
   }
 
   get isClosed(): boolean {

@@ -4,6 +4,7 @@ import type { WatchEvent } from "../etcd/types.js";
 import { publish } from "../kit/channels.js";
 import type { Clock, Timer } from "../kit/clock.js";
 import { type Random, uniform } from "../kit/random.js";
+import { Schedule, type Scheduled } from "../kit/schedule.js";
 import { sleep } from "../kit/signals.js";
 import { type Comparison, compareAll, compareAnchor, compareCount, type Finding } from "./compare.js";
 import type { Anchor, History } from "./history.js";
@@ -15,6 +16,8 @@ export interface AuditOptions {
   readonly transport: EtcdTransport;
   readonly clock: Clock;
   readonly random: Random;
+  /** When the complete comparisons are due. */
+  readonly audits: Schedule<Audit>;
   readonly range: KeyRange;
   readonly store: Pick<Store, "size" | "revisionOf" | "isHeld">;
   /** Where the store stands now. */
@@ -47,16 +50,22 @@ export function periodMs(keys: number, checkEveryMs: number, random: Random): nu
   return checkEveryMs * factor * uniform(random, 0.5, 1.5);
 }
 
+/** One for all audits of a client: a timer each would be 0.5 KB of each discovery. */
+export function auditSchedule(clock: Clock): Schedule<Audit> {
+  return new Schedule(clock, 0, (audit) => audit.compare());
+}
+
 /**
  * Compares a store with etcd from time to time, while its watch stands: for what a watch cannot tell.
  *
  * etcd can lose a delete (#18089, #19179), and a wiped etcd that has grown beyond our revision looks like
  * the one that we knew. A comparison that fails, or that is overtaken, says nothing and is repeated.
  */
-export class Audit implements Disposable {
+export class Audit implements Scheduled, Disposable {
+  /** For its schedule: of the next complete comparison. */
+  dueAt = Number.POSITIVE_INFINITY;
+  heapIndex = -1;
   readonly #options: AuditOptions;
-  #timer: Timer | undefined;
-  #dueAt = Number.POSITIVE_INFINITY;
   #anchorTimer: Timer | undefined;
   #running: AbortController | undefined;
   /** Of the comparison that runs. */
@@ -102,9 +111,8 @@ export class Audit implements Disposable {
 
   /** The watch does not stand: nothing can be compared. */
   pause(): void {
-    this.#timer?.[Symbol.dispose]();
+    this.#options.audits.delete(this);
     this.#stopAnchor();
-    this.#dueAt = Number.POSITIVE_INFINITY;
     this.#running?.abort();
     this.#running = undefined;
     this.#view = undefined;
@@ -112,8 +120,13 @@ export class Audit implements Disposable {
 
   /** Something was odd: compares soon. */
   doubt(): void {
-    if (this.#running || this.#dueAt <= this.#options.clock.now() + DOUBT_MS) return;
+    if (this.#running || (this.#isDue && this.dueAt <= this.#options.clock.now() + DOUBT_MS)) return;
     this.#schedule(DOUBT_MS);
+  }
+
+  /** Compares all keys now. For its schedule. */
+  compare(): void {
+    this.#run("all");
   }
 
   /** To be called before the store applies `events`. */
@@ -129,7 +142,7 @@ export class Audit implements Disposable {
   #lookBack(): void {
     this.#stopAnchor();
     // It breaks off a complete comparison, which is then made up for.
-    if (this.#running && this.#dueAt === Number.POSITIVE_INFINITY) this.#scheduleSoon();
+    if (this.#running && !this.#isDue) this.#scheduleSoon();
     this.#run("anchor");
   }
 
@@ -148,13 +161,13 @@ export class Audit implements Disposable {
   }
 
   #schedule(delayMs: number): void {
-    const { clock } = this.#options;
-    this.#timer?.[Symbol.dispose]();
-    this.#dueAt = clock.now() + delayMs;
-    this.#timer = clock.setTimer(delayMs, () => {
-      this.#dueAt = Number.POSITIVE_INFINITY;
-      this.#run("all");
-    });
+    const { audits, clock } = this.#options;
+    audits.set(this, clock.now() + delayMs);
+  }
+
+  /** Whether a complete comparison is due some time. */
+  get #isDue(): boolean {
+    return this.heapIndex !== -1;
   }
 
   #run(scope: "anchor" | "all"): void {

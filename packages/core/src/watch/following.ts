@@ -4,6 +4,7 @@ import type { Clock } from "../kit/clock.js";
 import { deferred } from "../kit/deferred.js";
 import { SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
+import type { Schedule } from "../kit/schedule.js";
 import { Audit } from "./audit.js";
 import type { Finding } from "./compare.js";
 import { HeldBack } from "./held-back.js";
@@ -33,6 +34,7 @@ export interface Held {
 export interface FollowingOptions {
   readonly transport: EtcdTransport;
   readonly watches: WatchHub;
+  readonly audits: Schedule<Audit>;
   readonly clock: Clock;
   readonly random: Random;
   readonly range: KeyRange;
@@ -65,7 +67,7 @@ export class Following implements WatchSink {
   #hasStood = false;
 
   constructor(options: FollowingOptions) {
-    const { transport, clock, random, range, store, checkEveryMs } = options;
+    const { transport, clock, random, audits, range, store, checkEveryMs } = options;
     this.over = this.#over.promise;
     this.#options = options;
     this.#held = options.held;
@@ -74,6 +76,7 @@ export class Following implements WatchSink {
       transport,
       clock,
       random,
+      audits,
       range,
       store,
       checkEveryMs,

@@ -7,7 +7,9 @@ import type { Clock } from "../kit/clock.js";
 import { invalidArgument, SdError } from "../kit/errors.js";
 import type { StateListener } from "../kit/machine.js";
 import type { Random } from "../kit/random.js";
+import type { Schedule } from "../kit/schedule.js";
 import { sleep } from "../kit/signals.js";
+import { type Audit, auditSchedule } from "./audit.js";
 import type { FirstPages } from "./first-pages.js";
 import { Following, type Held } from "./following.js";
 import type { HistoryBreak } from "./history.js";
@@ -26,6 +28,8 @@ export interface ReflectorPorts {
   readonly watches: WatchHub;
   /** Lists that begin together. Default: each list by itself. */
   readonly lists?: FirstPages;
+  /** When comparisons are due. Default: each store's by itself. */
+  readonly audits?: Schedule<Audit>;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -259,10 +263,11 @@ export class Reflector implements AsyncDisposable {
 
   /** Watches from where the store stands. */
   #follow(): Following {
-    const { transport, watches, clock, random } = this.#ports;
+    const { transport, watches, clock, random, audits = auditSchedule(clock) } = this.#ports;
     return new Following({
       transport,
       watches,
+      audits,
       clock,
       random,
       range: this.#range,
