@@ -1,5 +1,5 @@
 import { ManualClock, MemoryEtcd } from "@sd/testing";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { bytes, settled, text } from "../../test/observe.js";
 import { failure } from "../../test/scripted-transport.js";
 import { unsent } from "../etcd/failure.js";
@@ -137,4 +137,41 @@ describe("FirstPages", () => {
     expect(await others).toEqual(["", "/1/a"]);
     expect(calls()).toEqual([2]);
   });
+
+  it("lets go of one that is cancelled while the transaction is on its way, or was before", async () => {
+    etcd.freeze();
+    const [cancellation, before] = [new Cancellation(), new Cancellation()];
+    before.abort("before");
+    const pages = new FirstPages(etcd.transport());
+    const left = [cancellation, before].map((each) => settled(pages.range(prefixRange(bytes("/0/")), each)));
+    const others = ask(pages, 2);
+    await clock.settle();
+    cancellation.abort("stop");
+    await clock.settle();
+    expect(left).toMatchObject([{ reason: "stop" }, { reason: "before" }]);
+    etcd.thaw();
+    expect(await others).toEqual(["", ""]);
+    expect(calls()).toEqual([3]);
+  });
+
+  it.each([undefined, failure("network"), failure("permission")])(
+    "leaves no listener on what may cancel a list that is over: %s",
+    async (error) => {
+      const { txn } = etcd.transport();
+      const pages = withTxn(async (...args) => {
+        if (error) throw error;
+        return txn.apply(etcd.transport(), args);
+      });
+      const cancellation = new Cancellation();
+      const listeners = new Set<() => void>();
+      vi.spyOn(cancellation, "onAbort").mockImplementation((listener) => {
+        listeners.add(listener);
+        return () => void listeners.delete(listener);
+      });
+      const asked = [1, 2].map((index) => pages.range(prefixRange(bytes(`/${index}/`)), cancellation));
+      expect(listeners.size).toBe(2);
+      await Promise.allSettled(asked);
+      expect(listeners.size).toBe(0);
+    },
+  );
 });

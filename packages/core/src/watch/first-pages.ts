@@ -2,9 +2,7 @@ import { failureOf, wasSent } from "../etcd/failure.js";
 import type { EtcdTransport } from "../etcd/transport.js";
 import type { RangeRequest, RangeResponse } from "../etcd/types.js";
 import type { Cancellation } from "../kit/cancellation.js";
-import { type Deferred, deferred } from "../kit/deferred.js";
 import { SdError } from "../kit/errors.js";
-import { waitFor } from "../kit/signals.js";
 
 /** As many as etcd takes in one transaction, unless its operator says otherwise: `--max-txn-ops`. */
 const MOST_RANGES = 128;
@@ -17,7 +15,10 @@ const KEYS_EACH = 64;
 interface Waiting {
   readonly request: RangeRequest;
   readonly cancellation: Cancellation | undefined;
-  readonly page: Deferred<RangeResponse>;
+  readonly resolve: (page: RangeResponse) => void;
+  readonly reject: (error: unknown) => void;
+  /** Takes the listener off the cancellation. */
+  readonly unlink: (() => void) | undefined;
 }
 
 /**
@@ -41,23 +42,22 @@ export class FirstPages {
    *
    * @throws `cancellation.reason` when it is aborted.
    */
-  async range(request: RangeRequest, cancellation?: Cancellation): Promise<RangeResponse> {
-    const waiting = this.#waiting;
-    const page = deferred<RangeResponse>();
-    if (waiting.push({ request, cancellation, page }) === 1) {
+  range(request: RangeRequest, cancellation?: Cancellation): Promise<RangeResponse> {
+    return new Promise((resolve, reject) => {
+      if (cancellation?.aborted) throw cancellation.reason;
+      const unlink = cancellation?.onAbort(() => reject(cancellation.reason));
+      if (this.#waiting.push({ request, cancellation, resolve, reject, unlink }) > 1) return;
+      // For the others of this turn.
       queueMicrotask(() => {
+        const waiting = this.#waiting;
         this.#waiting = [];
-        if (waiting.length > 1) void this.#read([...waiting]);
+        void this.#read(waiting);
       });
-    }
-    // For the others of this turn.
-    await undefined;
-    if (waiting.length === 1) return this.#transport.range(request, { signal: cancellation?.signal });
-    return waitFor(page.promise, { signal: cancellation });
+    });
   }
 
   async #read(waiting: Waiting[]): Promise<void> {
-    let most = FIRST_RANGES;
+    let most = waiting.length > 1 ? FIRST_RANGES : 0;
     while (most > 0 && waiting.length > 0) {
       const together = waiting.splice(0, most).filter(({ cancellation }) => !cancellation?.aborted);
       try {
@@ -68,13 +68,15 @@ export class FirstPages {
         // What was not sent, or broke, would fail one by one as well.
         const isLost = !wasSent(error) || kind === "network";
         // Nor is it asked for once more in vain: who has waited so long goes on with a smaller page.
-        if (isLost || kind === "timeout") for (const { page } of together) page.reject(error);
+        if (isLost || kind === "timeout") fail(together, error);
         else waiting.push(...together);
         most = isLost ? most : 0;
       }
     }
-    for (const { request, cancellation, page } of waiting) {
-      this.#transport.range(request, { signal: cancellation?.signal }).then(page.resolve, page.reject);
+    for (const { request, cancellation, resolve, reject, unlink } of waiting) {
+      // The transport ends it then.
+      unlink?.();
+      this.#transport.range(request, { signal: cancellation?.signal }).then(resolve, reject);
     }
   }
 
@@ -87,7 +89,17 @@ export class FirstPages {
     if (ranges.length !== waiting.length) {
       throw new SdError("SD_INVARIANT", `etcd answered ${ranges.length} of ${waiting.length} ranges`);
     }
-    // Within a transaction, headers have no cluster id.
-    for (const [index, range] of ranges.entries()) waiting[index]?.page.resolve({ ...range, header });
+    for (const [index, { unlink, resolve }] of waiting.entries()) {
+      unlink?.();
+      // Within a transaction, headers have no cluster id.
+      resolve({ ...(ranges[index] as RangeResponse), header });
+    }
+  }
+}
+
+function fail(waiting: readonly Waiting[], error: unknown): void {
+  for (const { unlink, reject } of waiting) {
+    unlink?.();
+    reject(error);
   }
 }
