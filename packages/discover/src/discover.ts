@@ -63,11 +63,14 @@ export function startDiscovery(client: EtcdClient, options: DiscoverOptions): Se
   const subject = {
     prefix: servicePrefix(service),
     read: instanceReader(format),
-    isPickable: ({ weight }: Instance) => weight > 0,
-    makePicker: balancer(name, ({ weight }: Instance) => weight),
+    isPickable,
+    makePicker: balancer(name, weightOf),
   };
   return new Discovery(client, subject, options);
 }
+
+const weightOf = ({ weight }: Instance): number => weight;
+const isPickable = ({ weight }: Instance): boolean => weight > 0;
 
 /** As `startDiscovery()`, for every key under a prefix. */
 export function startPrefixDiscovery(

@@ -87,6 +87,27 @@ async function whileAway(work: () => unknown): Promise<void> {
 }
 
 describe("A reflector's audit", () => {
+  it("has its time among those of its client, on one timer, until it ends (D9)", async () => {
+    await reflect(["a"]);
+    const { client, clock } = fixture;
+    const { pending } = clock;
+    const others = ["/api/", "/db/"].map((prefix) => {
+      const range = prefixRange(bytes(prefix));
+      return new Reflector(client, { range, store: new RecordingStore() });
+    });
+    for (const other of others) client.attach(other);
+    await clock.settle();
+    expect(clock.pending).toBe(pending);
+    const checks = heard("sd:reflector:checked");
+    await clock.advance(60_000);
+    expect(checks.map(({ prefix }) => prefix).sort()).toEqual(["/api/", "/db/", "/web/"]);
+    await others[0]?.close();
+    checks.length = 0;
+    await clock.advance(60_000);
+    expect(checks.map(({ prefix }) => prefix).sort()).toEqual(["/db/", "/web/"]);
+    checks[Symbol.dispose]();
+  });
+
   it("finds a delete that etcd lost at the compaction, right after the resume (D9, F42)", async () => {
     await reflect(["a", "b"], {}, { version: "3.4.23" });
     const { clock, etcd } = fixture;
