@@ -178,6 +178,7 @@ describe("Discovery.close()", () => {
       }),
     });
     const api = startDiscovery(client, { service: "api" });
+    await bench.clock.settle();
     const ends = [
       api.close().then(() => order.push("discovery")),
       client.close().then(() => order.push("client")),

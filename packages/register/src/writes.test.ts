@@ -1,4 +1,4 @@
-import { Cancellation, type EtcdTransport, type LeaseId } from "@sd/core";
+import { Cancellation, type EtcdTransport, type LeaseId, SdError } from "@sd/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { etcdError } from "../test/faults.js";
 import { Harness } from "../test/harness.js";
@@ -162,6 +162,24 @@ describe("Writes", () => {
     refusal = () => etcdError(4, "deadline exceeded");
     for (const guard of [2, 5]) await writes.write(put(0, { guard }), over).catch(() => {});
     expect(guards(), "no revision of before the one that was seen").toEqual([0, 5]);
+  });
+
+  it("leaves in doubt what is told in an answer that cannot be read", async () => {
+    const error = new SdError("SD_INVARIANT", "answer of etcd cannot be read");
+    const txn: EtcdTransport["txn"] = async (request, options) => {
+      const answer = await transport.txn(request, options);
+      const broken = {
+        ...{ header: answer.header, more: false, count: 1 },
+        // As of a real etcd: what is broken within one is seen when it is looked at.
+        get kvs(): never {
+          throw error;
+        },
+      };
+      return { ...answer, ranges: request.success.map(() => broken) };
+    };
+    writes = new Writes({ ...transport, txn } as EtcdTransport, { over, doubts });
+    await expect(writes.write(put(0), over)).rejects.toBe(error);
+    expect([...doubts.of(put(0).key, LEASE)]).toEqual([0]);
   });
 
   it("does not repeat without end what an etcd refuses that shows that all guards hold", async () => {

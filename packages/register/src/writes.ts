@@ -140,13 +140,14 @@ export class Writes {
         request(batch.map(({ write }) => write)),
         { signal: (isAlone ? first.cancellation : this.#over)?.signal },
       );
-      settle();
       const again: Waiting[] = [];
       batch.forEach((each, index) => {
         const current = ranges[index]?.kvs[0];
         if (!succeeded && !isAlone && holds(each.write, current)) again.push(each);
         else each.answer.resolve({ isWritten: succeeded, current, storeRevision: header.revision });
       });
+      // Not before: what is broken in an answer is seen when it is looked at.
+      settle();
       if (again.length === batch.length) throw contradiction();
       await this.#send(again);
     } catch (error) {

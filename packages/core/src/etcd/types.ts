@@ -63,7 +63,7 @@ export interface RangeResponse {
   /** How many keys the range holds, whatever the limit. */
   readonly count: number;
   /** `kvs` for who goes through them once. Absent where they are an array anyway. */
-  readonly page?: Page;
+  readonly page?: Page | undefined;
 }
 
 /** The keys and values of an answer, in their order, each made when its turn comes. */

@@ -1,6 +1,6 @@
 import { failureOf, wasSent } from "../etcd/failure.js";
 import type { EtcdTransport } from "../etcd/transport.js";
-import type { RangeRequest, RangeResponse } from "../etcd/types.js";
+import type { Header, KeyValue, Page, RangeRequest, RangeResponse } from "../etcd/types.js";
 import type { Cancellation } from "../kit/cancellation.js";
 import { SdError } from "../kit/errors.js";
 
@@ -74,6 +74,7 @@ export class FirstPages {
       }
     }
     for (const { request, cancellation, resolve, reject, unlink } of waiting) {
+      if (cancellation?.aborted) continue;
       // The transport ends it then.
       unlink?.();
       this.#transport.range(request, { signal: cancellation?.signal }).then(resolve, reject);
@@ -91,9 +92,35 @@ export class FirstPages {
     }
     for (const [index, { unlink, resolve }] of waiting.entries()) {
       unlink?.();
-      // Within a transaction, headers have no cluster id.
-      resolve({ ...(ranges[index] as RangeResponse), header });
+      resolve(new Part(ranges[index] as RangeResponse, header));
     }
+  }
+}
+
+/** A range of a transaction, under its header: those within have no cluster id. */
+class Part implements RangeResponse {
+  readonly header: Header;
+  readonly #range: RangeResponse;
+
+  constructor(range: RangeResponse, header: Header) {
+    this.header = header;
+    this.#range = range;
+  }
+
+  get kvs(): readonly KeyValue[] {
+    return this.#range.kvs;
+  }
+
+  get page(): Page | undefined {
+    return this.#range.page;
+  }
+
+  get more(): boolean {
+    return this.#range.more;
+  }
+
+  get count(): number {
+    return this.#range.count;
   }
 }
 

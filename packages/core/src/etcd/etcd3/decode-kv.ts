@@ -108,8 +108,27 @@ class Answer implements Page {
 
 const KEY_VALUE = (2 << 3) | 2;
 
+/** A class, not a literal with a getter, which is a hash table to V8: a transaction may have 128 of them. */
+class Listed implements RangeResponse {
+  readonly header: Header;
+  readonly page: Answer;
+  readonly more: boolean;
+  readonly count: number;
+
+  constructor(header: Header, page: Answer, more: boolean, count: number) {
+    this.header = header;
+    this.page = page;
+    this.more = more;
+    this.count = count;
+  }
+
+  get kvs(): readonly KeyValue[] {
+    return this.page.all;
+  }
+}
+
 /** Reads the `RangeResponse` that the reader is in. */
-function readRange(message: Buffer, reader: Reader): Omit<RangeResponse, "kvs"> & { readonly page: Answer } {
+function readRange(message: Buffer, reader: Reader): RangeResponse {
   let header = NO_HEADER;
   let more = false;
   let count = 0;
@@ -129,7 +148,7 @@ function readRange(message: Buffer, reader: Reader): Omit<RangeResponse, "kvs"> 
     else reader.skip(tag);
   }
   const last = message.subarray(lastStart, lastEnd);
-  return { header, page: new Answer(message.subarray(start, reader.at), length, last), more, count };
+  return new Listed(header, new Answer(message.subarray(start, reader.at), length, last), more, count);
 }
 
 /**
@@ -141,17 +160,10 @@ function readRange(message: Buffer, reader: Reader): Omit<RangeResponse, "kvs"> 
  */
 export function decodeRange(message: Uint8Array): RangeResponse {
   const block = detached(message);
-  const { page, ...rest } = readRange(block, new Reader(block));
-  return {
-    ...rest,
-    page,
-    get kvs() {
-      return page.all;
-    },
-  };
+  return readRange(block, new Reader(block));
 }
 
-/** Reads a `TxnResponse`, of its answers only those to `range` operations. Bytes as in `decodeRange`. */
+/** Reads a `TxnResponse`, of its answers only those to `range` operations, each as `decodeRange()` does. */
 export function decodeTxn(message: Uint8Array): TxnResponse {
   const block = detached(message);
   const reader = new Reader(block);
@@ -173,8 +185,7 @@ function readAnswer(block: Buffer, reader: Reader, ranges: RangeResponse[]): voi
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     if (tag === ((1 << 3) | 2)) {
       const op = reader.enter();
-      const { header, page, more, count } = readRange(block, reader);
-      ranges.push({ header, kvs: page.all, more, count });
+      ranges.push(readRange(block, reader));
       reader.leave(op);
     } else reader.skip(tag);
   }

@@ -114,6 +114,7 @@ function expectCleanEnd(message: Uint8Array): void {
       decode(message);
       const { kvs, page } = decodeRange(message);
       expect(kvs).toHaveLength(page?.length ?? 0);
+      for (const range of decodeTxn(message).ranges) expect(range.kvs).toHaveLength(range.page?.length ?? 0);
     } catch (error) {
       expect(SdError.is(error, "SD_INVARIANT"), String(error)).toBe(true);
     }
@@ -149,7 +150,9 @@ describe("the reader of etcd's answers", () => {
     expect(first?.map(plainKeyValue)).toMatchObject([{ key: Uint8Array.of(0x61) }]);
     expect(() => decodeRange(list).kvs).toThrow(/cannot be read/);
     expect(() => decodeRange(list).page?.last).toThrow(/cannot be read/);
-    expect(() => decodeTxn(Buffer.from(`1a0b0a09${list.toString("hex")}`, "hex"))).toThrow(/cannot be read/);
+    const { ranges } = decodeTxn(Buffer.from(`1a0b0a09${list.toString("hex")}`, "hex"));
+    expect(ranges).toHaveLength(1);
+    expect(() => ranges[0]?.kvs).toThrow(/cannot be read/);
   });
 
   it("reads what protobufjs writes of a WatchResponse", () => {
