@@ -8,6 +8,7 @@ import {
   type WatchEvent,
 } from "@sd/core";
 import type { Change, Keyed } from "./change.js";
+import { KeyMap } from "./key-map.js";
 import { keyId, printableKey, type Rejection } from "./rejection.js";
 
 /** An entry, and what its last write is told by. */
@@ -33,7 +34,7 @@ export interface InstanceStoreOptions {
 
 /** All keys of a prefix: those that can be read, those that cannot, and which of these are not told yet. */
 class Content<T extends Written> {
-  readonly held = new Map<string, T>();
+  readonly held = new KeyMap<T>();
   unreported: Rejection[] = [];
   // Made for the first: of a thousand discoveries few have any, and a map is 200 bytes.
   #retained: Set<string> | undefined;
@@ -144,7 +145,7 @@ export class InstanceStore<T extends Written> implements Store {
 
   /** A new array of all entries. */
   entries(): T[] {
-    return Array.from(this.#content.held.values());
+    return this.#content.held.values();
   }
 
   /** Why keys are left out, by `printableKey()`: a copy. */
@@ -220,7 +221,7 @@ export class InstanceStore<T extends Written> implements Store {
     const { held, retained } = this.#content;
     const going =
       news instanceof Content
-        ? Array.from(held.keys()).filter((id) => !retained.has(id) && !news.has(id))
+        ? held.keys().filter((id) => !retained.has(id) && !news.has(id))
         : deletesOf(news).filter((id) => !retained.has(id) && held.has(id));
     const after = news instanceof Content ? news.held.size : held.size - retained.size - going.length;
     return going.length > 0 && this.#holds(going.length, after);
@@ -309,7 +310,7 @@ function difference<T extends Written>(
   revision: number,
 ): Change<T>[] {
   // The first list: nothing has to be looked up.
-  if (held.size === 0) return Array.from(next.held.values(), (instance) => putChange(instance, undefined));
+  if (held.size === 0) return next.held.values().map((instance) => putChange(instance, undefined));
   const changes: Change<T>[] = [];
   let kept = 0;
   for (const [id, instance] of next.held) {
