@@ -40,6 +40,16 @@ describe("systemClock", () => {
     expect(fire).toHaveBeenCalledTimes(1);
   });
 
+  it("fires no fraction of a millisecond early, which Node's timers leave out", () => {
+    vi.useFakeTimers();
+    const fire = vi.fn();
+    using _timer = systemClock.setTimer(99.5, fire);
+    vi.advanceTimersByTime(99);
+    expect(fire).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(1);
+    expect(fire).toHaveBeenCalledTimes(1);
+  });
+
   it("fires where a test fakes the timers and not `performance`", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const fire = vi.fn();

@@ -63,7 +63,8 @@ class SystemTimer implements Timer {
 
   #wait(leftMs: number): NodeJS.Timeout {
     const restMs = leftMs - MAX_TIMER_MS;
-    const waitMs = Math.min(Math.max(0, leftMs), MAX_TIMER_MS);
+    // Node leaves the fraction out, and would fire too early.
+    const waitMs = Math.min(Math.max(0, Math.ceil(leftMs)), MAX_TIMER_MS);
     return setTimeout(SystemTimer.#rings, waitMs, this, restMs).unref();
   }
 

@@ -1,6 +1,6 @@
 import { ManualClock } from "@sd/testing";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Schedule, type Scheduled } from "./schedule.js";
 
 interface Item extends Scheduled {
@@ -76,6 +76,25 @@ describe("Schedule", () => {
       [100, 2],
       [151, 3],
     ]);
+  });
+
+  it("wakes once for what was put off, and not when it was due before", async () => {
+    const { clock, served, schedule } = scheduleOf(50);
+    const timers = vi.spyOn(clock, "setTimer");
+    const [putOff, littleLater] = [item(0), item(1)];
+    schedule.set(putOff, 100);
+    schedule.set(putOff, 500);
+    await clock.advance(499);
+    expect(timers.mock.calls.map(([delayMs]) => delayMs)).toEqual([100, 500]);
+    await clock.advance(1);
+    schedule.set(littleLater, 600);
+    schedule.set(littleLater, 650);
+    await clock.advance(200);
+    expect(served).toEqual([
+      [500, 0],
+      [600, 1],
+    ]);
+    expect(timers).toHaveBeenCalledTimes(3);
   });
 
   it("comes to an end when one served early insists on its time", async () => {

@@ -11,9 +11,8 @@ export interface Scheduled {
  * Many due times on one timer: a binary heap.
  *
  * `onDue` is called for each item once its time has come, in order of time, with the item already taken
- * out. Items that come due within `slackMs` of the first are served with it, up to so much early: ten
- * thousand leases wake the process a few times a second, not ten thousand times. An `onDue` that throws
- * does not keep the others from being served.
+ * out. An item may be served up to `slackMs` early, together with others: ten thousand leases wake the process a
+ * few times a second, not ten thousand times. An `onDue` that throws does not keep the others from being served.
  */
 export class Schedule<T extends Scheduled> {
   readonly #heap: T[] = [];
@@ -63,8 +62,8 @@ export class Schedule<T extends Scheduled> {
   #arm(): void {
     if (this.#serving) return;
     const at = this.#heap[0]?.dueAt ?? Number.POSITIVE_INFINITY;
-    // A timer that fires too early only arms itself anew: cheaper than one more timer for each change.
-    if (this.#timer && this.#timerAt <= at && at !== Number.POSITIVE_INFINITY) return;
+    // The timer serves whatever is due within the slack: cheaper than another timer for each change.
+    if (this.#timer && this.#timerAt <= at && at <= this.#timerAt + this.#slackMs) return;
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
     this.#timerAt = at;
@@ -75,18 +74,14 @@ export class Schedule<T extends Scheduled> {
   #serve(): void {
     this.#timer = undefined;
     this.#timerAt = Number.POSITIVE_INFINITY;
-    const now = this.#clock.now();
-    const first = this.#heap[0];
-    if (first && first.dueAt <= now) {
-      // All are taken out first: one that was served early and insists on its time is not served again now.
-      for (let item = this.#heap[0]; item && item.dueAt <= now + this.#slackMs; item = this.#heap[0]) {
-        this.#remove(item);
-        item.heapIndex = -2;
-        this.#due.push(item);
-      }
-      this.#serveDue();
+    const until = this.#clock.now() + this.#slackMs;
+    // All are taken out first: one that was served early and insists on its time is not served again now.
+    for (let item = this.#heap[0]; item && item.dueAt <= until; item = this.#heap[0]) {
+      this.#remove(item);
+      item.heapIndex = -2;
+      this.#due.push(item);
     }
-    this.#arm();
+    this.#serveDue();
   }
 
   #serveDue(): void {
