@@ -10,6 +10,8 @@ import type { Violation, Watch, WatchCarrier } from "./watch.js";
 
 /** A stream without a message for so long is asked for a sign of life (T3). */
 const QUIET_MS = 2_500;
+/** The id of a watch that is asked for to be refused: none of the count, which no refusal moves on in a proxy. */
+const REFUSED_ID = 2 ** 31 - 1;
 /** How long the answer may take, besides the round trip: to a creation, or to the question for a sign of life. */
 const ANSWER_MS = 3_000;
 /**
@@ -210,8 +212,11 @@ export class WatchHub implements WatchCarrier {
   }
 
   /**
-   * Creates a watch and cancels it, which every member answers. A progress request would be cheaper, but
-   * is not answered before the store has reached the first revision of each watch: in a quiet etcd, never.
+   * Asks for a watch of no key, which every member refuses at once. A progress request is not answered before the
+   * store has reached the first revision of each watch: in a quiet etcd, never.
+   *
+   * What is to prove that watches have caught up is created, and canceled: etcd does not create a watch while it
+   * takes from the store what others have missed.
    */
   #probe(now: number): void {
     const [watch] = this.#watches;
@@ -223,12 +228,14 @@ export class WatchHub implements WatchCarrier {
       this.#ask(watch.range.key);
       return;
     }
-    const watchId = this.#nextId++;
+    const isProof = this.#proving.size > 0;
+    const watchId = isProof ? this.#nextId++ : REFUSED_ID;
     const { key } = watch.range;
+    const range = isProof ? { key } : { key, rangeEnd: key };
     this.#uncreated.set(watchId, now);
     this.#probeId = watchId;
-    this.#loop.send({ type: "create", watchId, key, startRevision: watch.nextRevision });
-    this.#leave(watchId);
+    this.#loop.send({ type: "create", watchId, ...range, startRevision: watch.nextRevision });
+    if (isProof) this.#leave(watchId);
   }
 
   /** A read through the leader: what is left, where the stream's answers come from a proxy. */
@@ -307,6 +314,8 @@ export class WatchHub implements WatchCarrier {
     const askedAt = this.#uncreated.get(id);
     if (response.created && askedAt !== undefined) this.#loop.exchanged(this.#lastMessageAt - askedAt);
     if (response.created || response.canceled) this.#uncreated.delete(id);
+    // Not every server that speaks for etcd looks at the range.
+    if (id === REFUSED_ID && response.created && !response.canceled) this.#leave(id);
     const watch = this.#byId.get(id);
     if (!watch && !this.#isExpected(id, response)) {
       this.#distrust();

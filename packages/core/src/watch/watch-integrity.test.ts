@@ -203,12 +203,13 @@ describe("A reflector in trouble", () => {
       listedAt.push(clock.now());
       return { header: header(10), kvs: [], more: false, count: 0 };
     };
-    // Answers creations and cancellations, those of the hub's probes included.
+    // Answers creations, and refuses the hub's questions.
     transport.encode = (request) => {
-      if (!("type" in request) || request.type === "progress") return;
-      if (request.type === "create" && request.rangeEnd) ({ watchId } = request);
-      const part = request.type === "create" ? { created: true } : { canceled: true };
-      queueMicrotask(() => say(request.watchId, 10, part));
+      if (!("type" in request) || request.type !== "create") return;
+      const isQuestion = `${request.rangeEnd}` === `${request.key}`;
+      if (!isQuestion) ({ watchId } = request);
+      const [id, canceled] = isQuestion ? [-1, true] : [request.watchId, false];
+      queueMicrotask(() => say(id, 10, { created: true, canceled }));
     };
     const random = fixedRandom(0.999);
     const store = new RecordingStore();
