@@ -138,7 +138,7 @@ describe("WatchHub", () => {
     stream.say(message(-1, 0, { ...refused(""), header: { ...header(0), clusterId: 0n } }));
     await clock.advance(5_000);
     expect(reads).toEqual([5_000, 7_500]);
-    expect(sent()).toEqual(["create 0", "ask"]);
+    expect(sent()).toEqual(["create 0", "ask", "ask"]);
     expect(sink.log).toEqual(["created"]);
     isAnswering = false;
     await clock.advance(2_500);
@@ -155,6 +155,24 @@ describe("WatchHub", () => {
     expect(sent()).toEqual(["create 0", "ask", "create 1"]);
     transport.watchStream.say(message(1, 10, created));
     expect(transport.watchStream.canceled).toBe(undefined);
+  });
+
+  it("leaves a stream that is dead as far as the proxy, though reads are answered: 10 s after it is asked (T3, F38)", async () => {
+    watchFrom("/a/");
+    transport.range = async () => ({ header: header(10), kvs: [], more: false, count: 0 });
+    await clock.settle();
+    const stream = transport.watchStream;
+    const proxied = { header: { ...header(0), clusterId: 0n } };
+    stream.say(message(0, 10, { ...created, ...proxied }));
+    for (let asked = 1; asked <= 20; asked += 1) {
+      await clock.advance(2_500);
+      expect(sent().slice(asked)).toEqual(["ask"]);
+      stream.say(message(-1, 0, { ...refused(""), ...proxied }));
+    }
+    await clock.advance(2_500 + 9_999);
+    expect(stream.canceled).toBe(undefined);
+    await clock.advance(1);
+    expect(stream.canceled).toEqual({ suspect: true });
   });
 
   it("asks 500 ms after a creation that shows more than is known, and has then caught up (D16)", async () => {
@@ -215,6 +233,8 @@ describe("WatchHub", () => {
       transport.watchStream.say(piece(11, 1_000));
       await clock.advance(500);
       expect(answers).toHaveLength(2);
+      // The proxy refuses by itself.
+      transport.watchStream.say(message(-1, 0, { ...sign, header: { ...header(0), clusterId: 0n } }));
       answers[0]?.();
       await clock.settle();
       expect(sink.caughtUp).toBe(0);

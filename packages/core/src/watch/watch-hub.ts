@@ -226,7 +226,8 @@ export class WatchHub implements WatchCarrier {
     for (const [each, since] of this.#catchingUp) if (since + CATCH_UP_MS <= now) this.#proving.add(each);
     if (this.#isProxied) {
       this.#ask(watch.range.key);
-      return;
+      // The read has a connection of its own: that of the stream is asked too, and has the time of a creation.
+      if (this.#uncreated.has(REFUSED_ID)) return;
     }
     const isProof = this.#proving.size > 0;
     const watchId = isProof ? this.#nextId++ : REFUSED_ID;
@@ -323,7 +324,7 @@ export class WatchHub implements WatchCarrier {
     }
     this.#noteFlow(watch, id, response);
     if (watch) this.#tell(watch, response);
-    else if (id === this.#probeId && this.#proving.size > 0) this.#proved();
+    else if (id === this.#probeId && id !== REFUSED_ID && this.#proving.size > 0) this.#proved();
     if (this.#uncreated.size > 0) this.#askedAt ??= this.#lastMessageAt;
     // The next question is due sooner than the answer was.
     else if (wasAsked) this.#watchOverLife();

@@ -23,8 +23,6 @@ describe("the options of the etcd3 transport", () => {
       auth: undefined,
       channelOptions: {
         "grpc.max_receive_message_length": 67_108_864,
-        "grpc.keepalive_time_ms": 10_000,
-        "grpc.keepalive_timeout_ms": 10_000,
       },
     });
   });

@@ -94,10 +94,6 @@ function channelOptions(maxReceiveBytes: number): ChannelOptions {
   return {
     // One connection per lane, shared with nobody.
     "grpc.use_local_subchannel_pool": 1,
-    // Finds a dead peer under a running call. Below 5 s, or without calls, etcd answers with GOAWAY.
-    // The answer may take a slow link's time: renewals and watches notice a dead peer sooner by themselves.
-    "grpc.keepalive_time_ms": 10_000,
-    "grpc.keepalive_timeout_ms": 10_000,
     "grpc.max_receive_message_length": maxReceiveBytes,
     // A name server must not configure us (by TXT records), nor may anyone but us repeat a call.
     "grpc.service_config_disable_resolution": 1,
