@@ -27,6 +27,19 @@ export function prefixRange(prefix: Uint8Array): KeyRange {
   return { key, rangeEnd: Uint8Array.of(0) };
 }
 
+/** The smallest key after `key`. */
+export function successor(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1);
+  next.set(key);
+  return next;
+}
+
+/** Where `key` is, and without any key: not [`key`, `key`), which would be all keys if that were `\0`. */
+export function emptyRange(key: Uint8Array): KeyRange {
+  const end = successor(key);
+  return { key: end, rangeEnd: end };
+}
+
 /** The range as a text for people: where it begins. */
 export function printableRange({ key }: KeyRange): string {
   return escapeControl(Buffer.from(key).toString());

@@ -6,7 +6,7 @@ import { type Clock, nextRound } from "../kit/clock.js";
 import { SdError } from "../kit/errors.js";
 import { type LinkedController, linkSignals } from "../kit/signals.js";
 import type { FirstPages } from "./first-pages.js";
-import { inRange, type KeyRange, printableRange } from "./key-range.js";
+import { inRange, type KeyRange, printableRange, successor } from "./key-range.js";
 import { bytesOf } from "./limits.js";
 import type { PageSize } from "./page-size.js";
 
@@ -152,11 +152,4 @@ class ArrayPage implements Page {
   *slices(size: number): Generator<readonly KeyValue[], void, void> {
     for (let at = 0; at < this.length; at += size) yield this.#kvs.slice(at, at + size);
   }
-}
-
-/** The smallest key after `key`. */
-function successor(key: Uint8Array): Uint8Array {
-  const next = new Uint8Array(key.length + 1);
-  next.set(key);
-  return next;
 }

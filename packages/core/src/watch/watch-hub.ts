@@ -6,11 +6,12 @@ import { publish } from "../kit/channels.js";
 import type { Clock, Timer } from "../kit/clock.js";
 import { SdError } from "../kit/errors.js";
 import type { Random } from "../kit/random.js";
+import { emptyRange } from "./key-range.js";
 import type { Violation, Watch, WatchCarrier } from "./watch.js";
 
 /** A stream without a message for so long is asked for a sign of life (T3). */
 const QUIET_MS = 2_500;
-/** The id of a watch that is asked for to be refused: none of the count, which no refusal moves on in a proxy. */
+/** Of the watch that is asked for to be refused. It is no part of the count: a proxy does not count what it refuses. */
 const REFUSED_ID = 2 ** 31 - 1;
 /** How long the answer may take, besides the round trip: to a creation, or to the question for a sign of life. */
 const ANSWER_MS = 3_000;
@@ -28,7 +29,10 @@ const MAX_STALLS = 2;
 const CATCH_UP_MS = 250;
 /** So soon it is asked, and for those that were created later, again: with 10,000 watches too. */
 const PROOF_MS = 500;
-/** How long the creation of one watch may take while others on its stream are served. */
+/**
+ * How long the creation of one watch may take while others on its stream are served, and those before it are answered:
+ * a proxy creates one after the other.
+ */
 const CREATION_MS = 10_000;
 /**
  * A stream that breaks is soon opened again. If that fails too, etcd is down, and all who watched it come back
@@ -59,6 +63,8 @@ export class WatchHub implements WatchCarrier {
    * deleted stays: its answer is still to come.
    */
   readonly #uncreated = new Map<number, number>();
+  /** When the oldest of them was answered last. */
+  #oldestAnsweredAt = 0;
   /** Canceled by us on this stream, and not answered yet: what comes for them is of no interest. */
   readonly #leaving = new Set<number>();
   /** The watches that were created on this stream, and for which nothing has come since. */
@@ -180,8 +186,8 @@ export class WatchHub implements WatchCarrier {
     this.#uncreated.set(watch.id, this.#clock.now());
     const { id: watchId, range, nextRevision: startRevision } = watch;
     this.#loop.send({ type: "create", watchId, ...range, startRevision });
-    // What is asked already is due before this is: the timer waits for that.
-    if (this.#askedAt !== undefined) return;
+    // What is asked already is due before this is, and past a proxy a read asks.
+    if (this.#askedAt !== undefined || this.#isProxied) return;
     this.#askedAt = this.#clock.now();
     this.#watchOverLife();
   }
@@ -216,7 +222,7 @@ export class WatchHub implements WatchCarrier {
    * store has reached the first revision of each watch: in a quiet etcd, never.
    *
    * What is to prove that watches have caught up is created, and canceled: etcd does not create a watch while it
-   * takes from the store what others have missed.
+   * takes from the store what others have missed. Past a proxy, a read proves it.
    */
   #probe(now: number): void {
     const [watch] = this.#watches;
@@ -224,15 +230,16 @@ export class WatchHub implements WatchCarrier {
     this.#askedAt = now;
     this.#proving = new Set();
     for (const [each, since] of this.#catchingUp) if (since + CATCH_UP_MS <= now) this.#proving.add(each);
-    if (this.#isProxied) {
-      this.#ask(watch.range.key);
-      // The read has a connection of its own: that of the stream is asked too, and has the time of a creation.
-      if (this.#uncreated.has(REFUSED_ID)) return;
-    }
-    const isProof = this.#proving.size > 0;
-    const watchId = isProof ? this.#nextId++ : REFUSED_ID;
     const { key } = watch.range;
-    const range = isProof ? { key } : { key, rangeEnd: key };
+    if (this.#isProxied) {
+      this.#ask(key);
+      // The read has a connection of its own, so the stream is asked too, by creations that have their time. A refusal
+      // would overtake them, and be taken for theirs.
+      if (this.#uncreated.size > 0) return;
+    }
+    const isProof = this.#proving.size > 0 && !this.#isProxied;
+    const watchId = isProof ? this.#nextId++ : REFUSED_ID;
+    const range = isProof ? { key } : emptyRange(key);
     this.#uncreated.set(watchId, now);
     this.#probeId = watchId;
     this.#loop.send({ type: "create", watchId, ...range, startRevision: watch.nextRevision });
@@ -301,7 +308,7 @@ export class WatchHub implements WatchCarrier {
   /** When the oldest creation must have been answered. */
   #creationDue(): number {
     const [oldest = Number.POSITIVE_INFINITY] = this.#uncreated.values();
-    return oldest + CREATION_MS;
+    return Math.max(oldest, this.#oldestAnsweredAt) + CREATION_MS;
   }
 
   #receive(response: WatchResponse): void {
@@ -314,7 +321,7 @@ export class WatchHub implements WatchCarrier {
     const id = this.#idOf(response);
     const askedAt = this.#uncreated.get(id);
     if (response.created && askedAt !== undefined) this.#loop.exchanged(this.#lastMessageAt - askedAt);
-    if (response.created || response.canceled) this.#uncreated.delete(id);
+    if (response.created || response.canceled) this.#answered(id);
     // Not every server that speaks for etcd looks at the range.
     if (id === REFUSED_ID && response.created && !response.canceled) this.#leave(id);
     const watch = this.#byId.get(id);
@@ -325,9 +332,16 @@ export class WatchHub implements WatchCarrier {
     this.#noteFlow(watch, id, response);
     if (watch) this.#tell(watch, response);
     else if (id === this.#probeId && id !== REFUSED_ID && this.#proving.size > 0) this.#proved();
-    if (this.#uncreated.size > 0) this.#askedAt ??= this.#lastMessageAt;
-    // The next question is due sooner than the answer was.
-    else if (wasAsked) this.#watchOverLife();
+    if (this.#uncreated.size > 0 && !this.#isProxied) this.#askedAt ??= this.#lastMessageAt;
+    // What is due next may be so sooner than the answer was.
+    if (wasAsked) this.#watchOverLife();
+  }
+
+  /** Notes that a creation is, if `id` was one. */
+  #answered(id: number): void {
+    const [oldest] = this.#uncreated.keys();
+    if (id === oldest) this.#oldestAnsweredAt = this.#lastMessageAt;
+    this.#uncreated.delete(id);
   }
 
   #tell(watch: Watch, response: WatchResponse): void {
