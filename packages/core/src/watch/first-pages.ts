@@ -65,8 +65,10 @@ export class FirstPages {
         most = MOST_RANGES;
       } catch (error) {
         const kind = failureOf(error);
-        // What was not sent, or broke, would fail one by one as well.
-        const isLost = !wasSent(error) || kind === "network";
+        // Nobody can be reached: the others need not find that out for themselves.
+        if (kind && !wasSent(error)) return fail([...together, ...waiting], error);
+        // What broke would do so one by one as well.
+        const isLost = !kind || kind === "network";
         // Nor is it asked for once more in vain: who has waited so long goes on with a smaller page.
         if (isLost || kind === "timeout") fail(together, error);
         else waiting.push(...together);
