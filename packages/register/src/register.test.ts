@@ -1,5 +1,6 @@
-import { type EtcdTransport, SdError } from "@sd/core";
+import { type EtcdTransport, SdError, sleep, type TxnRequest } from "@sd/core";
 import { beforeEach, describe, expect, it } from "vitest";
+import { etcdError } from "../test/faults.js";
 import { Harness } from "../test/harness.js";
 import { register, registerKey, startKeyRegistration, startRegistration } from "./register.js";
 
@@ -181,6 +182,18 @@ describe("registrations of one client, a lease each", () => {
   const registerEach = (client = bench.client) => ids.map((id) => register(client, { ...web, id }));
   const puts = (): number[] => bench.memory.callsOf("txn").map(({ request }) => request.success.length);
 
+  /** Transactions take so long, and are refused where there is an error for them. */
+  const slowly =
+    (ms: number, refusal: (request: TxnRequest) => Error | undefined = () => undefined) =>
+    (transport: EtcdTransport): Partial<EtcdTransport> => ({
+      txn: async (request, options) => {
+        await sleep(bench.clock, ms);
+        const error = refusal(request);
+        if (error) throw error;
+        return transport.txn(request, options);
+      },
+    });
+
   it("share the transactions of their claims, if they begin together", async () => {
     await bench.run(Promise.all(registerEach()));
     expect(new Set(ids.map((id) => bench.memory.get(`/web/${id}`)?.lease)).size).toBe(50);
@@ -211,5 +224,37 @@ describe("registrations of one client, a lease each", () => {
     await bench.run(Promise.all(registerEach(client)), 5_000);
     expect(expired).toHaveLength(1);
     expect(bench.memory.callsOf("grant")).toHaveLength(51);
+  });
+
+  it.each([
+    ["all", 1],
+    ["every third", 3],
+  ])(
+    "are back within a second and a few round trips where an operator revokes %s of their leases (R8)",
+    async (_, nth) => {
+      const client = bench.newClient({ wrap: slowly(20) });
+      await bench.run(Promise.all(registerEach(client)), 5_000);
+      await bench.clock.advance(2_000);
+      const leases = bench.memory.leases.filter((_, index) => index % nth === 0);
+      for (const id of leases) bench.memory.revokeLease(id);
+      await bench.clock.advance(1_250);
+      expect(ids.filter((id) => bench.memory.get(`/web/${id}`))).toHaveLength(50);
+    },
+  );
+
+  it("do not wait for a great many that may not write", async () => {
+    const client = bench.newClient({
+      wrap: slowly(20, ({ success }) =>
+        success.some((each) => each.type === "put" && `${Buffer.from(each.key)}`.startsWith("/denied/"))
+          ? etcdError(7, "etcdserver: permission denied")
+          : undefined,
+      ),
+    });
+    for (let index = 0; index < 600; index += 1)
+      startKeyRegistration(client, { key: `/denied/${index}`, value: "x" });
+    await bench.clock.advance(1);
+    await bench.run(registerKey(client, { key: "/allowed", value: "x" }), 500);
+    await bench.run(client.close());
+    await bench.clock.advance(20);
   });
 });

@@ -62,20 +62,24 @@ describe("Writes", () => {
     expect(txns()).toBe(2);
   });
 
-  it("finds the one that etcd refuses by halving, and writes the others", async () => {
+  it("finds the one that etcd refuses, and writes the others", async () => {
     const error = etcdError(7, "etcdserver: permission denied");
     const isRefused = (key: Uint8Array): boolean => Buffer.from(key).toString() === "/k/70";
-    refusal = ({ success }) =>
-      success.some((each) => each.type === "put" && isRefused(each.key)) ? error : undefined;
+    const sizes: number[] = [];
+    refusal = ({ success }) => {
+      sizes.push(success.length);
+      return success.some((each) => each.type === "put" && isRefused(each.key)) ? error : undefined;
+    };
     const results = await Promise.allSettled(
       Array.from({ length: 100 }, (_, index) => writes.write(put(index), over)),
     );
     const failed = results.flatMap(({ status }, index) => (status === "rejected" ? [index] : []));
     expect(failed).toEqual([70]);
+    expect(sizes).toEqual([100, ...Array(7).fill(13), 9, ...Array(6).fill(2), 1, 1, 1]);
     expect(bench.textOf("/k/71")).toBe("a");
   });
 
-  it("fails all together where halving helps nobody, and sends nothing twice", async () => {
+  it("fails all together where parts would help nobody, and sends nothing twice", async () => {
     let sent = 0;
     refusal = () => {
       sent += 1;
@@ -88,7 +92,7 @@ describe("Writes", () => {
     expect(sent).toBe(1);
   });
 
-  it("finds those under a lease that is gone by halving: it is not the end of the others (R2)", async () => {
+  it("finds those under a lease that is gone: it is not the end of the others (R2)", async () => {
     const gone = 8n as LeaseId;
     const results = await Promise.allSettled(
       [LEASE, LEASE, gone, LEASE].map((lease, index) => writes.write(put(index, { lease }), over)),
@@ -97,7 +101,7 @@ describe("Writes", () => {
     expect(results[2]).toMatchObject({ reason: { code: "SD_LEASE_LOST" } });
   });
 
-  it("does not halve those that are all under a lease that is gone", async () => {
+  it("does not send in parts those that are all under a lease that is gone", async () => {
     const results = await Promise.allSettled(
       [0, 1, 2].map((index) => writes.write(put(index, { lease: 8n as LeaseId }), over)),
     );
@@ -115,7 +119,7 @@ describe("Writes", () => {
     expect(bench.textOf("/k/0")).toBeUndefined();
   });
 
-  it("does not send again, by halves, what was aborted while all were under way (R9)", async () => {
+  it("does not send again, in parts, what was aborted while all were under way (R9)", async () => {
     const abort = new Cancellation();
     refusal = ({ success }) => {
       if (success.length < 4) return undefined;

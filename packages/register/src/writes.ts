@@ -21,6 +21,8 @@ const MAX_WRITES = 128;
 const MAX_BYTES = 512 * 1024;
 /** So many transactions are under way; what comes meanwhile goes together with the next. */
 const MAX_UNDER_WAY = 4;
+/** Into so many parts at once is split what etcd refuses: three rounds find those of 128 that it does not take. */
+const PARTS = 8;
 
 /** Puts `value` if the key's modification revision is `guard` (0: absent). */
 export interface GuardedPut {
@@ -63,12 +65,13 @@ export interface WritesOptions {
 }
 
 /**
- * Writes keys under guards, each as if by a transaction of its own; those that come together share one.
+ * Writes keys under guards; those that come together share a transaction. What etcd answers to one is as if it had a
+ * transaction of its own; what becomes of the call (no answer in time, a broken connection) they have in common.
  *
  * A transaction is done as a whole or not at all, so where one guard of many does not hold, nothing is
  * written and all keys are read: those whose guards do not hold have their answer, and the others go again
- * without them. One that etcd refuses for what it is (too large, not permitted, under a lease that is gone) is
- * found by halving.
+ * without them. Where etcd refuses some for what they are (too large, not permitted, under a lease that is gone), the
+ * transaction is sent again in parts, until each of them is alone.
  */
 export class Writes {
   readonly #transport: EtcdTransport;
@@ -156,9 +159,7 @@ export class Writes {
         for (const { answer } of batch) answer.reject(error);
         return;
       }
-      const half = batch.length >> 1;
-      await this.#send(batch.slice(0, half));
-      await this.#send(batch.slice(half));
+      await Promise.all(partsOf(batch).map((part) => this.#send(part)));
     }
   }
 
@@ -176,7 +177,7 @@ export class Writes {
 const ofClients = new WeakMap<EtcdClient, Writes>();
 
 /**
- * What the registrations of a client write with that have a lease each.
+ * What the registrations of a client write with that have a lease each; it lasts as long as the client.
  *
  * What is in doubt need not be known: nobody departs from under such a lease, it is revoked.
  */
@@ -226,6 +227,13 @@ function isOfSome(error: unknown, batch: readonly Waiting[]): boolean {
     default:
       return false;
   }
+}
+
+function partsOf(batch: readonly Waiting[]): Waiting[][] {
+  const size = Math.ceil(batch.length / PARTS);
+  return Array.from({ length: Math.ceil(batch.length / size) }, (_, nth) =>
+    batch.slice(nth * size, (nth + 1) * size),
+  );
 }
 
 function sizeOf(write: GuardedWrite): number {
