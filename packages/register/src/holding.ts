@@ -141,7 +141,7 @@ export class Holding<Update> {
   }
 
   async #writeOnce(): Promise<void> {
-    const { group, key, lease, contents, onWritten } = this.#options;
+    const { client, group, key, lease, contents, onWritten } = this.#options;
     const { wanted, wantedVersion } = contents;
     this.#isClaiming = true;
     try {
@@ -153,6 +153,7 @@ export class Holding<Update> {
         mayReplace: () => false,
         cancellation: this.#abort,
       });
+      client.retries.succeeded();
       if (result.type === "foreign") {
         this.end({ type: "taken", by: result.current });
         return;

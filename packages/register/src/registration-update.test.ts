@@ -1,6 +1,7 @@
 import { SdError } from "@sd/core";
 import { recordStates } from "@sd/testing";
 import { beforeEach, describe, expect, it } from "vitest";
+import { etcdError, Fault } from "../test/faults.js";
 import { Harness } from "../test/harness.js";
 import { register, registerKey, startRegistration } from "./register.js";
 
@@ -87,6 +88,19 @@ describe("Registration.update()", () => {
     await bench.run(registration.update({ weight: 5 }), 1_000);
     expect(bench.writes(KEY)).toBe(2);
     expect(registration.state).toMatchObject({ revision: bench.memory.get(KEY)?.modRevision });
+  });
+
+  it("is not held up, one of many, by the transaction that was lost for all of them", async () => {
+    const fault = new Fault();
+    const client = bench.newClient({ wrap: fault.wrap });
+    const ids = Array.from({ length: 128 }, (_, index) => `${index}`);
+    const all = await bench.run(Promise.all(ids.map((id) => register(client, { ...web, id }))));
+    fault.error = etcdError(4, "deadline exceeded");
+    const updates = Promise.all(all.map((each) => each.update({ weight: 5 })));
+    await bench.clock.settle();
+    fault.error = undefined;
+    await bench.run(updates, 1_000);
+    expect([fault.failed, bench.clock.now() < 1_000]).toEqual([1, true]);
   });
 
   it("waits while the registration is lost, and comes with the next", async () => {
