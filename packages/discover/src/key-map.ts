@@ -5,11 +5,12 @@
 const RANGE_KEYS = 1_024;
 
 /**
- * A map by key, made for keys that come in their order, as etcd lists them. Any other order is right too, and about as
- * fast as in a `Map`.
+ * A map by key, made for keys that come in their order, as etcd lists them: 0.11 µs a key of 100,000, in a `Map` 0.66.
+ * Any other order is right too, at about twice the time of a `Map`, and what an event does at a third more (0.66 instead
+ * of 0.50 µs).
  *
- * It is made of maps, each for a range of keys. In a single one each of 100,000 keys leads to memory that was not in use for
- * long, and all are copied whenever it doubles: 0.66 instead of 0.11 µs a key. With few keys it is a `Map` and 160 bytes.
+ * It is made of maps, each for a range of keys. In a single one each key leads to memory that was not in use for
+ * long, and all are copied whenever it doubles. With few keys it is a `Map` and 160 bytes.
  */
 export class KeyMap<T> {
   /** Where each range begins; it ends where the next does. */
