@@ -10,7 +10,8 @@ export interface Clock {
   /** Milliseconds since an arbitrary start; never decreases. */
   now(): number;
   /**
-   * Calls `fire` once, at least `delayMs` from now, however long that is, unless disposed before.
+   * Calls `fire` once, `delayMs` from now or later, however long that is, unless disposed before. The machine's
+   * clock may do so a part of a millisecond earlier: whoever acts on what is due looks at the time again.
    * A pending timer does not keep the process alive.
    */
   setTimer(delayMs: number, fire: () => void): Timer;
@@ -63,7 +64,7 @@ class SystemTimer implements Timer {
 
   #wait(leftMs: number): NodeJS.Timeout {
     const restMs = leftMs - MAX_TIMER_MS;
-    // Node leaves the fraction out, and would fire too early.
+    // Node leaves the fraction out, and would fire up to a millisecond too early; of now it does so too.
     const waitMs = Math.min(Math.max(0, Math.ceil(leftMs)), MAX_TIMER_MS);
     return setTimeout(SystemTimer.#rings, waitMs, this, restMs).unref();
   }

@@ -11,7 +11,7 @@ export interface Scheduled {
  * Many due times on one timer: a binary heap.
  *
  * `onDue` is called for each item once its time has come, in order of time, with the item already taken
- * out. An item may be served up to `slackMs` early, together with others: ten thousand leases wake the process a
+ * out. An item may be served up to `slackMs` early, so that many go together: ten thousand leases wake the process a
  * few times a second, not ten thousand times. An `onDue` that throws does not keep the others from being served.
  */
 export class Schedule<T extends Scheduled> {

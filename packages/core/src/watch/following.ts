@@ -1,5 +1,6 @@
 import type { EtcdTransport } from "../etcd/transport.js";
 import type { Header, KeyValue, WatchEvent } from "../etcd/types.js";
+import type { Cancellation } from "../kit/cancellation.js";
 import type { Clock } from "../kit/clock.js";
 import { deferred } from "../kit/deferred.js";
 import { SdError } from "../kit/errors.js";
@@ -44,8 +45,8 @@ export interface FollowingOptions {
   readonly limits: Limits;
   readonly checkEveryMs: number;
   readonly machine: ReflectorMachine;
-  /** Its signal, which is made for the first who asks, ends what is asked of etcd. */
-  readonly abort: Pick<AbortController, "signal">;
+  /** Ends what is asked of etcd. */
+  readonly abort: Cancellation;
 }
 
 /**

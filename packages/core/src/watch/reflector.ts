@@ -192,7 +192,7 @@ export class Reflector implements AsyncDisposable {
       const triedMs = isListed ? 0 : clock.now() - triedAt;
       const pauseMs = retryDelayMs(failure, backoff, random, { triedMs });
       if (this.#abort.aborted) return;
-      await sleep(clock, pauseMs, this.#abort.signal).catch(() => {});
+      await sleep(clock, pauseMs, this.#abort).catch(() => {});
       backoff = backoff.next();
     }
   }
@@ -206,7 +206,7 @@ export class Reflector implements AsyncDisposable {
     let intake = await this.#read(seen, false);
     const { history } = this.#held;
     if (history && intake.history.position.revision < history.position.revision) {
-      await sleep(clock, CONFIRM_MS, this.#abort.signal);
+      await sleep(clock, CONFIRM_MS, this.#abort);
       intake = await this.#read(seen, true);
     }
     this.#held.listedAt = startedAt;
