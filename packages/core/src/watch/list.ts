@@ -55,7 +55,8 @@ export async function listRange(
   let reading: LinkedController | undefined;
   let isOver = false;
   const ask = async (key: Uint8Array, revision?: number): Promise<RangeResponse> => {
-    for (let together = revision === undefined && !elsewhere ? first : undefined; ; together = undefined) {
+    let together = revision === undefined && !elsewhere ? first : undefined;
+    for (;;) {
       const { limit } = pages;
       const askedAt = clock.now();
       const request = { ...range, key, limit, ...(revision !== undefined && { revision }) };
@@ -73,6 +74,7 @@ export async function listRange(
         // Of a first page that is not answered it is told at once: it may be etcd that does not answer.
         const isFirst = revision === undefined;
         if (!isSmaller || kind === "network" || (kind === "timeout" && isFirst)) throw error;
+        together = undefined;
       }
     }
   };
