@@ -19,7 +19,10 @@ import type { Doubts } from "./doubts.js";
 const MAX_WRITES = 128;
 /** Of keys and values in one transaction: a third of what etcd takes by default. */
 const MAX_BYTES = 512 * 1024;
-/** So many transactions are under way; what comes meanwhile goes together with the next. */
+/**
+ * So many transactions are under way, each in parts if etcd refused it as a whole; what comes meanwhile goes together
+ * with the next.
+ */
 const MAX_UNDER_WAY = 4;
 /** Into so many parts at once is split what etcd refuses: three rounds find those of 128 that it does not take. */
 const PARTS = 8;

@@ -140,6 +140,23 @@ describe("WatchHub behind etcd's grpc-proxy", () => {
     expect(sink.caughtUp).toBe(1);
   });
 
+  it("takes no proof from what shows itself as a proxy by that answer: asks by a read then (D16, F38)", async () => {
+    const { sink } = watchFrom("/a/");
+    let reads = 0;
+    transport.range = async () => {
+      reads += 1;
+      return { header: header(20), kvs: [], more: false, count: 0 };
+    };
+    await clock.settle();
+    // Created by etcd, whose header it is.
+    transport.watchStream.say(message(0, 20, created));
+    await clock.advance(500);
+    answerByItself();
+    expect([sink.caughtUp, reads]).toEqual([0, 0]);
+    await clock.advance(500);
+    expect([sink.caughtUp, reads]).toEqual([1, 1]);
+  });
+
   it("lets it create one watch after the other, however long all of them take (F38)", async () => {
     transport.range = async () => ({ header: header(10), kvs: [], more: false, count: 0 });
     const watches = Array.from({ length: 30 }, (_, index) => watchFrom(`/${index}/`));

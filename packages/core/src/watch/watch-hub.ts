@@ -86,7 +86,7 @@ export class WatchHub implements WatchCarrier {
   #askedAt: number | undefined;
   /** Whether etcd's grpc-proxy answers: what it says by itself has no cluster id, and proves no etcd behind it. */
   #isProxied = false;
-  /** The id of the last question for a sign of life, until it is answered. */
+  /** The id of the last question for a sign of life on this stream. */
   #probeId: number | undefined;
   /** Counts the questions that go past a proxy. */
   #questions = 0;
@@ -246,6 +246,13 @@ export class WatchHub implements WatchCarrier {
     if (isProof) this.#leave(watchId);
   }
 
+  /** A proxy has shown itself, perhaps by its answer to a proof: another is asked for, by a read. */
+  #goPastProxy(): void {
+    this.#isProxied = true;
+    this.#proving = new Set();
+    this.#prove();
+  }
+
   /** A read through the leader: what is left, where the stream's answers come from a proxy. */
   #ask(key: Uint8Array): void {
     const stream = this.#stream;
@@ -314,7 +321,7 @@ export class WatchHub implements WatchCarrier {
   #receive(response: WatchResponse): void {
     this.#lastMessageAt = this.#clock.now();
     this.#wasHeard = true;
-    if (response.header.clusterId === 0n) this.#isProxied = true;
+    if (response.header.clusterId === 0n && !this.#isProxied) this.#goPastProxy();
     // Any message is a sign of life; creations are answered one by one.
     const wasAsked = this.#askedAt !== undefined;
     this.#askedAt = undefined;
